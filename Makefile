@@ -1,0 +1,67 @@
+# Everything a developer types. `make setup` is quick when nothing changed; every other target runs it first.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The first interpreter that is new enough and can make a virtual environment; `make PYTHON=/path/to/python3 ...` overrides.
+CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3
+
+.PHONY: help setup demo test check format bench schemas lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(READY) ## the virtual environment in .venv, from hash-locked requirements
+
+$(READY): requirements/dev.txt pyproject.toml
+	@python=""; \
+	for candidate in $(if $(PYTHON),$(PYTHON),$(CANDIDATES)); do \
+	  if command -v $$candidate >/dev/null 2>&1 \
+	    && $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    python=$$candidate; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "stream-recon needs Python 3.11 or newer with the venv module, and none of these has it: $(if $(PYTHON),$(PYTHON),$(CANDIDATES))." >&2; \
+	  echo "Debian and Ubuntu: apt-get install python3 python3-venv    Fedora: dnf install python3    macOS: brew install python@3.12" >&2; \
+	  echo "Then run make again, or name the interpreter: make PYTHON=/path/to/python3 setup" >&2; exit 1; fi; \
+	echo "installing into $(VENV) with $$python: about half a minute"; \
+	$$python -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## a dual write with planted faults: found against planted
+	@$(BIN)/stream-recon demo
+
+test: $(READY) ## the whole test suite
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## format, lint, types, layers, quick tests: under a minute
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/tidy tests/unit
+
+format: $(READY) ## put the code into form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## what the work costs on this machine
+	@for benchmark in benchmarks/*.py; do $(BIN)/python "$$benchmark"; done
+
+schemas: $(READY) ## write schemas/ anew from the configuration model
+	@$(BIN)/python -m stream_recon.config.schema schemas/topology.schema.json
+
+lock: ## resolve the dependencies anew (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv" >&2; exit 1; }
+	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  pyproject.toml -o requirements/runtime.txt
+	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+
+clean: ## remove what was built here
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find stream_recon tests -name __pycache__ -type d -prune -exec rm -rf {} +

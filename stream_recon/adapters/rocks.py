@@ -1,0 +1,110 @@
+"""The store port on RocksDB: one database a worker and digest partition, WAL off.
+
+The digest log is the truth, so a write needs no log of its own: a batch is all or nothing in the memtable, memtables reach the disk
+in order, and what a crash loses is folded again from the position that survived.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch, WriteOptions
+
+from stream_recon.errors import StateError, StorageFull
+
+
+class RocksStore:
+    """One database. Keys and values are bytes; order is the order of octets."""
+
+    def __init__(self, path: Path, *, cache_bytes: int = 128 * 1024**2, buffer_bytes: int = 64 * 1024**2) -> None:
+        """Opens or makes the database.
+
+        Raises:
+            StateError: the directory cannot be used: not writable, held by another process, or not a database.
+        """
+        self._path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._db = Rdict(str(path), _options(cache_bytes, buffer_bytes))
+        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
+            raise StateError(f"state: cannot use {path}: {_reason(error)}; give a directory that this user can write to") from error
+        self._writes = WriteOptions()
+        self._writes.disable_wal = True
+        self._reads = ReadOptions()
+
+    def get(self, key: bytes) -> bytes | None:
+        """One value."""
+        return self._db.get(key)  # type: ignore[no-any-return]
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Values in the order of the keys."""
+        return self._db.get(list(keys)) if keys else []  # type: ignore[no-any-return]
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """All entries under a prefix, in order of their keys."""
+        for key, value in self._db.items(from_key=prefix):
+            if not key.startswith(prefix):
+                return
+            yield key, value
+
+    def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes], ranges: Iterable[tuple[bytes, bytes]]) -> None:
+        """All or nothing; ranges are deleted first.
+
+        Raises:
+            StorageFull: the disk is full.
+        """
+        batch = WriteBatch(raw_mode=True)
+        for start, end in ranges:
+            batch.delete_range(start, end)
+        for key in deletes:
+            batch.delete(key)
+        for key, value in puts:
+            batch.put(key, value)
+        try:
+            self._db.write(batch, self._writes)
+        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
+            raise _fault(self._path, error) from error
+
+    def flush(self) -> None:
+        """Everything written so far to the disk.
+
+        Raises:
+            StorageFull: the disk is full.
+        """
+        try:
+            self._db.flush()
+        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
+            raise _fault(self._path, error) from error
+
+    def close(self) -> None:
+        """Flushes and releases the directory."""
+        try:
+            self._db.close()
+        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
+            raise _fault(self._path, error) from error
+
+
+def _options(cache_bytes: int, buffer_bytes: int) -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(buffer_bytes)
+    options.set_max_write_buffer_number(3)
+    options.set_max_background_jobs(2)
+    table = BlockBasedOptions()
+    table.set_block_cache(Cache(cache_bytes))
+    table.set_bloom_filter(10, False)
+    options.set_block_based_table_factory(table)
+    return options
+
+
+def _reason(error: Exception) -> str:
+    return str(error).split("\n")[0]
+
+
+def _fault(path: Path, error: Exception) -> StorageFull | StateError:
+    text = _reason(error)
+    if "No space left" in text or f"errno {errno.ENOSPC}" in text or "File too large" in text:
+        return StorageFull(f"state: no space left for {path}: free some, then run the same command again; nothing committed is lost")
+    return StateError(f"state: writing to {path} failed: {text}")

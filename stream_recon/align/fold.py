@@ -1,0 +1,200 @@
+"""The versions of one key on one side, in order (DESIGN 3.1, 3.4): which one stands at a time, and which rows a stretch holds.
+
+Exact and slow, one key at a time: for the keys that the sorted pieces cannot answer for, and the measure that they are tested by.
+
+    order: log         by (time, topic, partition, offset); passed over if the current one is from the same partition with a
+                       higher offset
+    order: event_time  by (t, topic, partition, offset); none is passed over; ``time`` only decides what is seen before v
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from stream_recon.model.versions import NULL_HASH, State
+from stream_recon.model.digest import Flag
+
+
+_STRETCH = int(Flag.MARK | Flag.TOMBSTONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a key. ``rank`` is the partition's place in (topic, partition) order; ``ident`` has 32 bytes for the row
+    and 32 for each large column; bit i of ``holes``: large column i is unknown."""
+
+    time: int
+    t: int
+    rank: int
+    part: int
+    offset: int
+    index: int
+    flags: int
+    state: State
+    ident: bytes
+    hash: bytes = b""
+    holes: int = 0
+
+    @property
+    def stretch(self) -> bool:
+        """Not a version but a stretch: from ``time`` to ``t`` the key is unknown, a tombstone somewhere in it."""
+        return self.flags & _STRETCH == _STRETCH
+
+    @property
+    def known(self) -> bool:
+        return self.state != State.UNKNOWN and not self.holes
+
+    def same(self, other: Version) -> bool:
+        """Both known, and the same row or both absent."""
+        if not (self.known and other.known) or self.state != other.state:
+            return False
+        return self.state != State.PRESENT or self.ident == other.ident
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """A delete of every key with an earlier version, at its own time."""
+
+    time: int
+    t: int
+    rank: int
+    part: int
+    offset: int
+    flags: int = 0
+
+    def version(self) -> Version:
+        flags = int(Flag.DELETE | Flag.TRUNCATE) | self.flags
+        return Version(self.time, self.t, self.rank, self.part, self.offset, 0, flags, State.ABSENT, b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row of a key in order: the version as it arrived (its unknown large columns filled if it took its turn), and whether
+    it was passed over."""
+
+    version: Version
+    passed: bool
+
+
+def fold(base: Version | None, rows: Sequence[Version], truncates: Sequence[Truncate], *, event_time: bool) -> list[Step]:
+    """All rows of a key after ``base`` in order, truncates included that fall on an earlier version; ``rows`` in any order."""
+    rows = [_late_after_truncate(row, truncates) for row in rows if not row.stretch]
+    steps: list[Step] = []
+    current = base
+    for version in _sequence(base, rows, truncates, event_time):
+        passed = current is not None and (_older(version, current) if event_time else _overtakes(current, version))
+        if not passed:
+            version = filled(version, current)
+            current = version
+        steps.append(Step(version, passed))
+    return steps
+
+
+def hidden(current: Version | None, rows: Iterable[Version], before: int, *, event_time: bool) -> bool:
+    """Whether what stands before a time (µs) lies in a stretch: whatever came in it, unless, in log order, a row behind the
+    tombstone in its own partition."""
+    return any(
+        v.time < before <= v.t and (event_time or current is None or not _overtakes(current, v)) for v in rows if v.stretch
+    )
+
+
+def standing(base: Version | None, steps: Iterable[Step]) -> Version | None:
+    """The version that stands after these steps."""
+    for step in steps:
+        base = base if step.passed else step.version
+    return base
+
+
+def filled(version: Version, previous: Version | None) -> Version:
+    """The version with its unknown large columns taken from the one before it, as far as that knows them."""
+    if not version.holes or previous is None or previous.state != State.PRESENT:
+        return version
+    ident, holes = bytearray(version.ident), version.holes
+    for i in range(len(ident) // 32 - 1):
+        if holes >> i & 1 and not previous.holes >> i & 1:
+            at = 32 * (i + 1)
+            ident[at : at + 32] = previous.ident[at : at + 32]
+            holes &= ~(1 << i)
+    return replace(version, ident=bytes(ident), holes=holes)
+
+
+def _overtakes(current: Version, version: Version) -> bool:
+    return current.part == version.part and (current.offset, current.index) > (version.offset, version.index)
+
+
+def _older(version: Version, current: Version) -> bool:
+    """Only the base state can stand after a row that is still to be folded: rows come sorted."""
+    return (version.t, version.rank, version.offset, version.index) < (current.t, current.rank, current.offset, current.index)
+
+
+def _late_after_truncate(row: Version, truncates: Sequence[Truncate]) -> Version:
+    """A late row whose own time lies before a truncate of another partition is absent."""
+    if row.flags & Flag.LATE and any(c.part != row.part and row.t < c.time <= row.time for c in truncates):
+        return replace(row, state=State.ABSENT, ident=bytes(len(row.ident)), hash=b"", holes=0)
+    return row
+
+
+def _sequence(base: Version | None, rows: Sequence[Version], truncates: Sequence[Truncate], event_time: bool) -> list[Version]:
+    """Rows and truncates in order; at equal times a truncate stands before the rows of other partitions."""
+    clock = (lambda v: v.t) if event_time else (lambda v: v.time)  # noqa: E731
+    known = [*rows, *([base] if base is not None else [])]
+    cuts = [c for c in truncates if _after(c, base, event_time) and any(_earlier(v, c, event_time) for v in known)]
+    ordered = sorted(rows, key=lambda v: (clock(v), v.rank, v.offset, v.index, not v.flags & Flag.MARK))
+    out: list[Version] = []
+    for cut in sorted(cuts, key=lambda c: (clock(c.version()), c.rank, c.offset)):
+        time = cut.t if event_time else cut.time
+        before = [v for v in ordered if clock(v) < time or (clock(v) == time and v.part == cut.part and v.offset < cut.offset)]
+        out += [*before, cut.version()]
+        taken = {id(v) for v in before}
+        ordered = [v for v in ordered if id(v) not in taken]
+    return out + ordered
+
+
+def _after(cut: Truncate, base: Version | None, event_time: bool) -> bool:
+    """A truncate that lies behind the base state has had its effect there."""
+    return base is None or _earlier(base, cut, event_time) or (cut.t > base.t if event_time else cut.time > base.time)
+
+
+def _earlier(version: Version, cut: Truncate, event_time: bool) -> bool:
+    """By offset in the truncate's own partition, by time in others."""
+    if version.part == cut.part:
+        return version.offset < cut.offset
+    return version.t < cut.t if event_time else version.time < cut.time
+
+
+def unpack(record: np.void, rank: Sequence[int]) -> Version:
+    """A version record as an object; ``rank`` gives each partition number its place in (topic, partition) order."""
+    names = record.dtype.names or ()
+    large = "hash" in names
+    part = int(record["part"])
+    return Version(
+        int(record["time"]),
+        int(record["t"]),
+        rank[part] if record["state"] != State.NEVER else 0,
+        part,
+        int(record["offset"]),
+        int(record["index"]),
+        int(record["flags"]),
+        State(int(record["state"])),
+        record["ident"].tobytes(),
+        record["hash"].tobytes() if large else b"",
+        int(record["holes"]) if large else 0,
+    )
+
+
+def pack(version: Version | None, out: np.ndarray[Any, np.dtype[np.void]]) -> None:
+    """Writes a version into the one record of ``out``; None is ``State.NEVER``."""
+    if version is None:
+        out["state"] = State.NEVER
+        return
+    for name in ("time", "t", "offset", "part", "index", "flags", "state"):
+        out[name] = getattr(version, name)
+    size = out["ident"].nbytes
+    out["ident"] = np.frombuffer(version.ident.ljust(size, b"\0"), "<u8")
+    if "hash" in (out.dtype.names or ()):
+        out["hash"] = np.frombuffer(version.hash.ljust(32, b"\0"), "<u8")
+        out["holes"] = version.holes

@@ -1,0 +1,239 @@
+"""One side of a pair: its rows not yet folded, what may make a key unknown, and what stands at a time.
+
+Pure: segments that left memory are handed back by ``load``. Answers are asked only for times that the side's watermark passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stream_recon.align.fold import Truncate, Version, unpack
+from stream_recon.align.pieces import Grid, Ints, Mask, Rows, Sealed, Versions, Words, concat, seal
+from stream_recon.model.versions import State, version_dtype
+from stream_recon.model.digest import Flag
+
+_STRETCH = int(Flag.MARK | Flag.TOMBSTONE)
+FOREVER = int(np.iinfo(np.int64).max)
+NEVER = int(np.iinfo(np.int64).min)
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Positions ``[start, end)`` of a partition were lost; ``since``: its watermark before them (µs)."""
+
+    part: int
+    start: int
+    end: int
+    since: int
+
+
+@dataclass(slots=True)
+class Segment:
+    """Rows of one piece as they came with one block. ``rows`` is None while they are only in the store."""
+
+    sequence: int
+    count: int
+    touching: int
+    rows: Rows | None
+
+
+@dataclass(frozen=True, slots=True)
+class SideRules:
+    """What shapes a side's answers. ``forget``: µs after which a deleted key counts as never seen."""
+
+    grid: Grid
+    event_time: bool
+    partial_history: bool
+    forget: int
+    large: int
+
+
+@dataclass(slots=True)
+class Side:
+    """Rows by piece, truncates, holes and the loading stretch of one side of a pair."""
+
+    rules: SideRules
+    load: Callable[[int, int], Rows]
+    segments: dict[int, list[Segment]] = field(default_factory=dict)
+    sealed: dict[int, Sealed] = field(default_factory=dict)
+    truncates: list[Truncate] = field(default_factory=list)
+    holes: list[Hole] = field(default_factory=list)
+    loaded: int | None = None
+    folded: int | None = None
+    """First piece that is not in the base state (None: nothing was folded)."""
+    rank: list[int] = field(default_factory=list)
+    folded_top: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    carried: list[tuple[int, int, Version]] = field(default_factory=list)
+    """Stretches that began before ``folded`` and are not over: key halves and mark."""
+    top: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+
+    # ---- rows in -------------------------------------------------------------------------------------------------------
+
+    def ranked(self, rank: Sequence[int]) -> None:
+        """Takes the order of the partitions: ``rank[part]`` by (topic, partition). New parts may have come."""
+        self.rank = list(rank)
+        grown = np.full(len(rank) - len(self.top), -1, np.int64)
+        self.top = np.concatenate([self.top, grown])
+        self.folded_top = np.concatenate([self.folded_top, grown])
+
+    def add(self, rows: Rows, sequence: int) -> list[tuple[int, Segment]]:
+        """Files rows by piece, truncates apart; returns the new segments for the store."""
+        flags = rows.version["flags"]
+        cut = (flags & Flag.TRUNCATE) != 0
+        if cut.any():
+            self.truncates += [self._truncate(v) for v in rows.version[cut]]
+            rows = rows.take(~cut)
+        if not len(rows):
+            return []
+        piece = self.rules.grid.pieces_of(rows.version["time"])
+        low, high = int(piece.min()), int(piece.max())
+        numbers = [low] if low == high else np.unique(piece).tolist()
+        out = []
+        for number in numbers:
+            part = rows if low == high else rows.take(piece == number)
+            touching = int(((part.version["flags"] & Flag.MARK) == 0).sum())
+            segment = Segment(sequence, len(part), touching, part)
+            assert number not in self.sealed, "a row fell into a piece that its side's watermark had passed"
+            self.segments.setdefault(number, []).append(segment)
+            out.append((number, segment))
+        return out
+
+    def _truncate(self, version: np.void) -> Truncate:
+        part = int(version["part"])
+        flags = int(version["flags"]) & (Flag.LATE | Flag.LIFT_BROKEN)
+        return Truncate(int(version["time"]), int(version["t"]), self.rank[part], part, int(version["offset"]), flags)
+
+    # ---- windows -------------------------------------------------------------------------------------------------------
+
+    def windows(self, before: int) -> set[int]:
+        """Numbers below ``before`` of the windows, not yet folded, that hold a row or a truncate."""
+        held = {piece // 2 for piece, segments in self.segments.items() if piece // 2 < before and any(s.touching for s in segments)}
+        return held | {n for n in (c.time // self.rules.grid.window for c in self.open_truncates(FOREVER)) if n < before}
+
+    def open_truncates(self, before: int) -> list[Truncate]:
+        """Truncates with a time below ``before`` whose effect is not yet in the base state."""
+        start = NEVER if self.folded is None else self.rules.grid.start(self.folded)
+        return [c for c in self.truncates if start <= c.time < before]
+
+    def pieces(self, start: int | None, end: int) -> list[Sealed]:
+        """The pieces with rows from ``start`` (None: the first not folded) to before ``end``, in order, sealed."""
+        return [self._seal(number) for number in sorted(n for n in self.segments if n < end) if start is None or number >= start]
+
+    def _seal(self, number: int) -> Sealed:
+        if number not in self.sealed:
+            for older in sorted(n for n in self.segments if n <= number and n not in self.sealed):
+                self.sealed[older] = self._make(older)
+        return self.sealed[number]
+
+    def _make(self, number: int) -> Sealed:
+        segments = self.segments[number]
+        rows = concat([s.rows if s.rows is not None else self.load(number, s.sequence) for s in segments])
+        for segment in segments:
+            segment.rows = None
+        version = rows.version
+        part, offset = version["part"].astype(np.int64), version["offset"]
+        if self.rules.event_time:
+            overtaken = version["t"] < self.rules.grid.start(number)
+            ranks = np.asarray(self.rank, np.int64)[part]
+            by_event = np.empty(len(rows), np.int64)
+            by_event[np.lexsort((version["index"], offset, ranks, version["t"]))] = np.arange(len(rows))
+            sealed = seal(rows, overtaken | self._cut(version), by_event)
+        else:
+            sealed = seal(rows, (offset < self.top[part]) | self._cut(version), None)
+        np.maximum.at(self.top, part, offset)
+        return sealed
+
+    def _cut(self, version: Versions) -> Mask:
+        """Rows that a truncate may fall on although its effect is in the base state: late, or before it in its partition."""
+        out = np.zeros(len(version), bool)
+        for cut in self.truncates:
+            out |= (version["part"] == cut.part) & (version["offset"] < cut.offset)
+            out |= (version["part"] != cut.part) & (version["t"] < cut.time)
+        return out
+
+    def reads_to(self, time: int) -> int:
+        """The first piece that a question about ``time`` does not see."""
+        return self.rules.grid.piece_at(time)
+
+    # ---- what stands ---------------------------------------------------------------------------------------------------
+
+    def standing(self, high: Words, low: Words, end: int) -> tuple[Versions, Ints]:
+        """For each key the version that its newest row in a piece before ``end`` gives, and where no piece has the key.
+
+        Right for plain keys only; ``missing`` are the positions to ask the base state for.
+        """
+        out = np.zeros(len(high), version_dtype(self.rules.large))
+        missing = np.arange(len(high))
+        for piece in reversed(self.pieces(None, end)):
+            place, hit = piece.find(high[missing], low[missing])
+            out[missing[hit]] = piece.rows.version[piece.last[place[hit]]]
+            missing = missing[~hit]
+            if not len(missing):
+                break
+        return out, missing
+
+    def odd(self, high: Words, low: Words, end: int) -> Mask:
+        """Keys that need the exact fold: odd in some piece, or anything while a truncate is not folded."""
+        if self.open_truncates(self.rules.grid.start(end)):
+            return np.ones(len(high), bool)
+        out = np.zeros(len(high), bool)
+        for piece in self.pieces(None, end):
+            if piece.odd.any():
+                place, hit = piece.find(high, low)
+                out |= hit & piece.odd[place]
+        for first, second, _ in self.carried:
+            out |= (high == first) & (low == second)
+        return out
+
+    def history(self, high: int, low: int, end: int) -> Iterator[Version]:
+        """All rows of one key in pieces before ``end``, not folded, in no order."""
+        yield from (mark for first, second, mark in self.carried if (first, second) == (high, low))
+        words = np.array([high], np.uint64), np.array([low], np.uint64)
+        for piece in self.pieces(None, end):
+            place, hit = piece.find(*words)
+            if hit[0]:
+                for row in piece.rows_of(place)[0]:
+                    yield unpack(piece.rows.version[row], self.rank)
+
+    def resolve(self, versions: Versions, before: int) -> Mask:
+        """Turns what stands into what is known before ``before`` (µs): forgotten deletes, holes, loading, partial history.
+
+        Changes ``state`` in place; returns where a key is unknown only because its side was still loading.
+        """
+        state = versions["state"]
+        forgotten = (state == State.ABSENT) & (versions["time"] <= before - self.rules.forget)
+        state[forgotten] = State.NEVER
+        for hole in self.holes:
+            if hole.since < before:
+                hit = (versions["part"] == hole.part) & (versions["offset"] < hole.start) & (state != State.NEVER)
+                state[hit] = State.UNKNOWN
+        holes = versions["holes"] != 0 if self.rules.large else np.zeros(len(versions), bool)
+        state[holes & (state == State.PRESENT)] = State.UNKNOWN
+        never = state == State.NEVER
+        if self.rules.partial_history or any(hole.since < before for hole in self.holes):
+            state[never] = State.UNKNOWN
+            return np.zeros(len(versions), bool)
+        if self.loaded is not None and before <= self.loaded:
+            state[never] = State.UNKNOWN
+            return never
+        return np.zeros(len(versions), bool)
+
+    # ---- folding -------------------------------------------------------------------------------------------------------
+
+    def drop(self, end: int) -> None:
+        """Forgets the pieces before ``end``: they are in the base state now."""
+        start = self.rules.grid.start(end)
+        self.carried = [c for c in self.carried if c[2].t >= start]
+        for number in [n for n in self.segments if n < end]:
+            rows = self._seal(number).rows
+            np.maximum.at(self.folded_top, rows.version["part"].astype(np.int64), rows.version["offset"])
+            for i in np.flatnonzero((rows.version["flags"] & _STRETCH) == _STRETCH):
+                mark = unpack(rows.version[i], self.rank)
+                if mark.t >= start:
+                    self.carried.append((int(rows.high[i]), int(rows.low[i]), mark))
+        for number in [n for n in self.segments if n < end]:
+            del self.segments[number], self.sealed[number]
+        self.folded = end

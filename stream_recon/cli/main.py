@@ -1,0 +1,160 @@
+"""The command line: what the commands are called, what they take, and how every failure becomes one clear message and a code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream_recon import __version__
+from stream_recon.cli import listing, replaying, validating
+from stream_recon.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNDELIVERED, delivering, print_json, print_text, say
+from stream_recon.errors import ReconError, Undelivered
+
+commands = typer.Typer(
+    name="stream-recon",
+    help="Do two systems hold the same data? Reads both CDC topics and says, window after window, which rows differ.",
+    epilog="Exit codes: 0 fine; 1 data differ; 2 inconclusive; 3 tool, configuration or usage; 4 a result was not delivered.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout, without progress.")]
+
+_USAGE_ERROR: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+"""Typer carries its own copy of click, or needs the package, by version: the class is the same by name."""
+
+
+@commands.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure (before the command's name).")] = False,
+) -> None:
+    """``--debug`` is read by ``run`` itself, so that it holds for failures of the command line, too."""
+    del debug
+
+
+@commands.command()
+def validate(topologies: Annotated[list[Path], typer.Argument(metavar="TOPOLOGY...")], as_json: Json = False) -> None:
+    """Check topology files, and say what to mend by file and line."""
+    raise typer.Exit(validating.validate(topologies, as_json=as_json))
+
+
+@commands.command()
+def replay(
+    topology: Annotated[Path, typer.Argument(metavar="TOPOLOGY")],
+    side: Annotated[
+        list[str], typer.Option(metavar="NAME=FILE", help="A recording of one side (kcat -J lines, also .gz); repeat for more.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results are written; made if missing.")],
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where state is kept, to go on after an interruption; default: a temporary one."),
+    ] = None,
+    digest_partitions: Annotated[int, typer.Option(min=1, max=4096, help="Partitions of the digest log.")] = 8,
+    batch_rows: Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows in a digest block. Shapes no answer.")] = 4000,
+    as_json: Json = False,
+) -> None:
+    """Reconcile recorded topics, without a broker: the engine of the service over files."""
+    options = replaying.Options(out, state, digest_partitions, batch_rows)
+    raise typer.Exit(replaying.replay(topology, side, options, as_json=as_json))
+
+
+@commands.command()
+def discrepancies(
+    where: Annotated[Path, typer.Argument(metavar="DIR|FILE", help="A result directory, or its discrepancies.jsonl.")],
+    kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeat for more.")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(help="Only this status; repeat for more. Default: those that are open.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(metavar="[COLUMN=]VALUE", help="Only this key; repeat for a compound one.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Closed ones, too.")] = False,
+    sort: Annotated[str, typer.Option(help="first_seen, window, key, kind, status, target or occurrences.")] = "first_seen",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The last first.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, the event's body as it was written.")] = False,
+) -> None:
+    """List discrepancies by their newest status: what is open, if not asked otherwise."""
+    choice = listing.Choice(
+        kinds=tuple(kind or ()),
+        statuses=tuple(status or ()),
+        keys=tuple(key or ()),
+        closed=everything,
+        sort=sort,
+        reverse=reverse,
+        limit=limit,
+    )
+    raise typer.Exit(listing.show(where, choice, as_json=as_json))
+
+
+@commands.command()
+def demo(
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the results here; default: a temporary directory.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """A dual write with planted faults: ends with found against planted."""
+    from stream_recon.demo import run_demo  # the simulator's world is loaded for this command only
+
+    raise typer.Exit(run_demo(out=out, as_json=as_json))
+
+
+@commands.command()
+def version(as_json: Json = False) -> None:
+    """Show the version."""
+    if as_json:
+        print_json({"version": __version__, "python": ".".join(map(str, sys.version_info[:3]))})
+    else:
+        print_text(f"stream-recon {__version__}")
+
+
+def app(arguments: Sequence[str] | None = None) -> None:
+    """The console command. Always ends by ``SystemExit``."""
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command line and returns its exit code; whatever fails is told on stderr (with ``--json`` on stdout as well)."""
+    as_json, debug = "--json" in arguments, "--debug" in arguments
+    if not __debug__:
+        text = "python -O is refused: it removes the checks that this program does on itself; run python without -O"
+        return _fail(text, EXIT_FAILED, as_json=as_json)
+    try:
+        code = typer.main.get_command(commands).main(arguments or ["--help"], prog_name="stream-recon", standalone_mode=False)
+        with delivering():
+            sys.stdout.flush()
+    except ReconError as error:
+        text = "".join(traceback.format_exception(error)) if debug else str(error)
+        return _fail(text, EXIT_UNDELIVERED if isinstance(error, Undelivered) else EXIT_FAILED, as_json=as_json)
+    except _USAGE_ERROR as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "stream-recon"
+        text = f"{error.format_message()} Try: {path} --help"  # type: ignore[attr-defined]
+        return _fail(text, EXIT_FAILED, as_json=as_json)
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, told as one
+        text = f"a fault of stream-recon itself: {type(error).__name__}: {error} (run stream-recon --debug ... for the traceback)"
+        return _fail(traceback.format_exc() if debug else text, EXIT_FAILED, as_json=as_json)
+    if code == EXIT_INTERRUPTED:  # typer turns Ctrl-C into this code
+        say("interrupted")
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int, *, as_json: bool) -> int:
+    """Says what failed. A reader of ``--json`` gets an object as well, so that no output is never taken for a good result."""
+    say(f"error: {message}")
+    try:
+        if as_json:
+            typer.echo(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
+        sys.stdout.flush()
+    except OSError:  # stdout itself is what failed: without this the interpreter would fail again at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code

@@ -1,0 +1,139 @@
+"""The only place where adapters meet the engine."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+
+from stream_recon.adapters.embedded import EmbeddedLog
+from stream_recon.adapters.recordings import PartitionRecording, read_recordings
+from stream_recon.adapters.rocks import RocksStore
+from stream_recon.config.identity import configuration_hash, rules_id
+from stream_recon.config.resolve import resolve_feeds, unused_settings
+from stream_recon.engine.pipeline import AUDIT, DEAD_LETTERS, DISCREPANCIES, Layout, Pipeline
+from stream_recon.engine.replay import Recorded, bodies, run, summarise
+from stream_recon.engine.summary import Summary
+from stream_recon.errors import StateError, Undelivered
+from stream_recon.limits import BLOCK_ROWS
+from stream_recon.model.messages import Upstream
+from stream_recon.model.plan import FeedPlan, SidePlan, TopologyPlan
+from stream_recon.normalise.decoder import Decoder
+from stream_recon.normalise.discover import discover
+from stream_recon.normalise.reference import ReferenceDecoder
+
+Report = Callable[[str, int, int], None]
+
+
+def decoder(feed: FeedPlan) -> Decoder:
+    """The decoder that a feed gets."""
+    return ReferenceDecoder(feed)
+
+
+def replay(
+    plan: TopologyPlan,
+    recordings: Mapping[str, Sequence[Path]],
+    out: Path,
+    *,
+    state: Path | None,
+    digest_partitions: int,
+    batch_rows: int = BLOCK_ROWS,
+    progress: Report,
+) -> Summary:
+    """Replays recordings and writes ``discrepancies.jsonl``, ``audit.jsonl``, ``dead_letters.jsonl`` and ``summary.json``.
+
+    Raises:
+        ReconError: what the operator can do something about.
+    """
+    _writable(out)
+    read = read_recordings(plan.sides, recordings, progress)
+    layout, warnings = resolve(plan, read)
+    recorded = {u: Recorded(r.messages, r.repeated_at) for u, r in read.items()}
+    with opened(layout, state or out, digest_partitions, keep=state is not None) as pipeline:
+        run(pipeline, recorded, batch_rows * pipeline.parallelism, progress)
+        summary = summarise(pipeline, warnings)
+        for name, topic in (("discrepancies", DISCREPANCIES), ("audit", AUDIT), ("dead_letters", DEAD_LETTERS)):
+            _write(out / f"{name}.jsonl", (body + b"\n" for body in bodies(pipeline.log, topic)))
+    _write(out / "summary.json", [orjson.dumps(summary.to_json(), option=orjson.OPT_INDENT_2) + b"\n"])
+    return summary
+
+
+def resolve(plan: TopologyPlan, read: Mapping[Upstream, PartitionRecording]) -> tuple[Layout, list[str]]:
+    """The columns that the recordings hold make the feeds; warnings say what looks unintended.
+
+    Raises:
+        ConfigError: the columns do not fit the topology.
+    """
+    columns = {side.name: _columns(side, read) for side in plan.sides}
+    targets = {t.name: columns[t.name] for t in plan.targets}
+    feeds = resolve_feeds(plan, columns[plan.source.name], targets)
+    warnings = [*unused_settings(plan, columns[plan.source.name], targets), *_conflicts(read)]
+    starts = {u: int(r.messages.offset[0]) for u, r in read.items()}
+    return Layout.make(plan, feeds, [rules_id(pair) for pair in feeds], configuration_hash(plan), starts), warnings
+
+
+def _columns(side: SidePlan, read: Mapping[Upstream, PartitionRecording]) -> frozenset[str] | None:
+    names = [discover(side.format, r.messages.value) for u, r in read.items() if u.side == side.name]
+    return frozenset[str]().union(*names) or None
+
+
+def _conflicts(read: Mapping[Upstream, PartitionRecording]) -> Iterator[str]:
+    for upstream, recording in read.items():
+        if recording.conflicting:
+            first, more = recording.conflicting[0], len(recording.conflicting) - 1
+            yield (
+                f"{upstream.topic}/{upstream.partition} of side {upstream.side} has two different messages at offset {first}"
+                f"{f' (and at {more} more)' if more else ''}: the first in the file counts; check how it was recorded"
+            )
+
+
+@contextmanager
+def opened(layout: Layout, place: Path, digest_partitions: int, *, keep: bool) -> Iterator[Pipeline]:
+    """A pipeline on the embedded log in ``place``; without ``keep`` in a directory of its own there that goes when it is done."""
+    if not keep:
+        try:
+            place = Path(tempfile.mkdtemp(prefix=".state-", dir=place))
+        except OSError as error:
+            raise StateError(
+                f"state: cannot use {place}: {error.strerror}; give a directory that this user can write to"
+            ) from error
+    log, stores = None, []
+    try:
+        log = EmbeddedLog(place / "log.sqlite")
+        for home in range(layout.plan.parallelism or digest_partitions):
+            stores.append(RocksStore(place / f"state-{home}"))
+        yield Pipeline(layout, log, stores, decoder)
+    finally:
+        for store in stores:
+            store.close()
+        if log is not None:
+            log.close()
+        if not keep:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".probe").write_bytes(b"")
+        (out / ".probe").unlink()
+    except OSError as error:
+        raise Undelivered(
+            f"--out {out}: cannot be written: {error.strerror}; give a directory that this user can write to"
+        ) from error
+
+
+def _write(path: Path, lines: Iterable[bytes]) -> None:
+    try:
+        with path.open("wb") as file:
+            file.writelines(lines)
+    except OSError as error:
+        what = "no space left" if error.errno == errno.ENOSPC else error.strerror
+        raise Undelivered(
+            f"{path}: could not be written: {what}; free some space or give another --out, then run it again"
+        ) from error

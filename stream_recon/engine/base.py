@@ -1,0 +1,89 @@
+"""The base state: for each key of a pair the versions of both sides at one time, one record in the store.
+
+    record = version of the source | version of the target | key text          (model.versions.version_dtype, twice)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stream_recon.align.pieces import Versions, Words
+from stream_recon.limits import STORE_BATCH_KEYS
+from stream_recon.model.versions import State, key_bytes, version_dtype
+from stream_recon.ports import Store
+
+Put = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records of some keys; a key without one has ``State.NEVER`` on both sides and no text."""
+
+    source: Versions
+    target: Versions
+    text: list[bytes | None]
+
+
+class BaseState:
+    """Reads and encodes the records of one pair under ``prefix``."""
+
+    def __init__(self, store: Store, prefix: bytes, large: int) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._version = version_dtype(large)
+        self._record = np.dtype([("source", self._version), ("target", self._version)])
+
+    def read(self, high: Words, low: Words) -> Records:
+        """The records of these keys, in their order."""
+        both = np.zeros(len(high), self._record)
+        text: list[bytes | None] = [None] * len(high)
+        size = self._record.itemsize
+        octets = key_bytes(high, low)
+        for start in range(0, len(high), STORE_BATCH_KEYS):
+            stop = min(start + STORE_BATCH_KEYS, len(high))
+            values = self._store.get_many([self._prefix + octets[16 * i : 16 * i + 16] for i in range(start, stop)])
+            found = [i for i, value in enumerate(values) if value is not None]
+            if not found:
+                continue
+            data = b"".join(value[:size] for value in values if value is not None)
+            both[np.array(found) + start] = np.frombuffer(data, self._record)
+            for i in found:
+                value = values[i]
+                assert value is not None
+                text[start + i] = value[size:]
+        return Records(both["source"], both["target"], text)
+
+    def keys(self) -> Iterator[tuple[Words, Words]]:
+        """All keys that have a record, in order, some at a time."""
+        batch: list[bytes] = []
+        cut = len(self._prefix)
+        for key, _ in self._store.scan(self._prefix):
+            batch.append(key[cut:])
+            if len(batch) == STORE_BATCH_KEYS:
+                yield _halves(batch)
+                batch = []
+        if batch:
+            yield _halves(batch)
+
+    def encode(self, high: Words, low: Words, source: Versions, target: Versions, text: Sequence[bytes]) -> tuple[list[Put], list[bytes]]:
+        """What to put and what to delete so that these keys have these versions: a key never seen needs no record."""
+        both = np.zeros(len(high), self._record)
+        both["source"], both["target"] = source, target
+        data, octets, size = both.tobytes(), key_bytes(high, low), self._record.itemsize
+        empty = (source["state"] == State.NEVER) & (target["state"] == State.NEVER)
+        puts, deletes = [], []
+        for i, gone in enumerate(empty.tolist()):
+            key = self._prefix + octets[16 * i : 16 * i + 16]
+            if gone:
+                deletes.append(key)
+            else:
+                puts.append((key, data[size * i : size * i + size] + text[i]))
+        return puts, deletes
+
+
+def _halves(keys: Sequence[bytes]) -> tuple[Words, Words]:
+    words = np.frombuffer(b"".join(keys), ">u8").astype(np.uint64)
+    return words[::2].copy(), words[1::2].copy()

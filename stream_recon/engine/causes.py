@@ -1,0 +1,73 @@
+"""Why windows cannot be conclusive although no key in them is unknown: gaps, dead letters, lifts proved wrong (DESIGN 3.3, 3.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from stream_recon.limits import RUN_CUT_WINDOWS
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A stretch of effective time, both ends included (µs). ``since`` null: from the first window on; ``until`` null: not yet
+    known, up to the next row of its partition."""
+
+    kind: str
+    side: str
+    topic: str
+    partition: int
+    offset: int
+    since: int | None
+    until: int | None
+
+    @property
+    def label(self) -> str:
+        """The upstream partition, as certificates list it."""
+        return f"{self.side}/{self.topic}/{self.partition}"
+
+    def ending(self, until: int | None) -> Cause:
+        """The cause with its end."""
+        return replace(self, until=until)
+
+    def covers(self, start: int, end: int) -> bool:
+        """Whether any instant of ``[start, end)`` lies in it."""
+        return (self.since is None or self.since < end) and (self.until is None or self.until >= start)
+
+    def shown(self) -> dict[str, Any]:
+        """For a certificate: what and where, without times that only the fold knows."""
+        values = asdict(self)
+        del values["since"], values["until"]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive windows ``[first, end)`` without a row, under the same causes."""
+
+    first: int
+    end: int
+    causes: tuple[Cause, ...]
+    whole: bool
+    """Nothing can be added to it any more."""
+
+
+def runs(first: int, end: int, causes: Sequence[Cause], window: int) -> Iterator[Run]:
+    """Windows ``[first, end)``, none of which holds a row, cut where causes begin or end and where a window's number is a multiple
+    of ``RUN_CUT_WINDOWS``. The last one is whole only if it ends at such a multiple."""
+    while first < end:
+        cut = (first // RUN_CUT_WINDOWS + 1) * RUN_CUT_WINDOWS
+        stop = min([cut, end, *_changes(first, causes, window)])
+        active = tuple(c for c in causes if c.covers(first * window, (first + 1) * window))
+        yield Run(first, stop, active, whole=stop < end or stop == cut)
+        first = stop
+
+
+def _changes(first: int, causes: Iterable[Cause], window: int) -> Iterator[int]:
+    for cause in causes:
+        if cause.since is not None and cause.since // window > first:
+            yield cause.since // window
+        if cause.until is not None and cause.until // window >= first:
+            yield cause.until // window + 1
+

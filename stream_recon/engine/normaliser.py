@@ -1,0 +1,351 @@
+"""normalise: messages of upstream partitions in, digest blocks out, one for each digest partition and flush.
+
+    Messages -> decoder -> rows | control | dead letters -> clock -> digest rows -> by key to digest partitions -> blocks
+
+Holds no rows between flushes. What it must remember of a partition is its ``Progress``, which travels with the committed position.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stream_recon.model.digest import Block, Counts, Flag, Range, Undecodable, digest_schema
+from stream_recon.model.messages import DeadLetter, Decoded, Messages, Op, Upstream
+from stream_recon.normalise.clock import NEVER, ClockState, Stamps, stamp
+from stream_recon.normalise.decoder import Decoder
+
+_FLAGS = np.zeros(8, np.uint16)
+_FLAGS[Op.READ] = Flag.SNAPSHOT
+_FLAGS[Op.DELETE] = Flag.DELETE
+_FLAGS[Op.TOMBSTONE] = Flag.DELETE | Flag.TOMBSTONE
+_FLAGS[Op.TRUNCATE] = Flag.DELETE | Flag.TRUNCATE
+
+
+@dataclass(frozen=True, slots=True)
+class FeedClock:
+    """How a feed's time behaves; durations in µs. ``bare_nulls``: a null payload is never the echo of a delete (format json)."""
+
+    out_of_orderness: int
+    max_future: int
+    bare_nulls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """All that normalise remembers of one upstream partition: next position, time, counts since the start position."""
+
+    position: int
+    clock: ClockState = ClockState()
+    counts: Counts = Counts()
+
+    def dump(self) -> bytes:
+        """For the metadata of a committed position."""
+        clock = asdict(self.clock) | {"gone": self.clock.gone.hex() if self.clock.gone is not None else None}
+        return orjson.dumps({"position": self.position, "clock": clock, "counts": asdict(self.counts)})
+
+    @staticmethod
+    def load(metadata: bytes) -> Progress:
+        """Inverse of ``dump``."""
+        values = orjson.loads(metadata)
+        clock = values["clock"]
+        gone = clock.pop("gone")
+        state = ClockState(**clock, gone=bytes.fromhex(gone) if gone is not None else None)
+        return Progress(values["position"], state, Counts(**values["counts"]))
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A dead letter with its coordinates, for the dead-letter topic."""
+
+    upstream: Upstream
+    offset: int
+    timestamp: int
+    letter: DeadLetter
+
+
+def home_partition(upstream: Upstream, parallelism: int) -> int:
+    """The digest partition that carries the control counts of an upstream partition."""
+    text = f"{upstream.side}\0{upstream.topic}\0{upstream.topic_id}\0{upstream.partition}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % parallelism
+
+
+class Normaliser:
+    """One feed. Not thread-safe; ``add`` and ``flush`` in any rhythm give blocks of the same content."""
+
+    def __init__(
+        self,
+        topology: str,
+        decoder: Decoder,
+        clock: FeedClock,
+        progress: Mapping[Upstream, Progress],
+        *,
+        parallelism: int,
+        large: int = 0,
+    ) -> None:
+        self._topology = topology
+        self._decoder = decoder
+        self._clock = clock
+        self._progress = dict(progress)
+        self._sent = {upstream: p.position for upstream, p in progress.items()}
+        self._parallelism = parallelism
+        self._schema = digest_schema(large)
+        self._pending: dict[Upstream, list[pa.RecordBatch]] = {}
+        self._first: dict[Upstream, int] = {}
+        self._undecodable: dict[Upstream, list[Undecodable]] = {}
+        self._repeated: dict[Upstream, int] = {}
+
+    @property
+    def progress(self) -> Mapping[Upstream, Progress]:
+        """What to commit once every digest partition holds the flushed blocks."""
+        return self._progress
+
+    def assign(self, upstream: Upstream, progress: Progress) -> None:
+        """Takes over a partition where it was committed; what lies behind that position is written once more."""
+        assert not self._pending.get(upstream), "flush before a partition moves"
+        self._progress[upstream] = progress
+        self._sent[upstream] = progress.position
+
+    def repeat(self, upstream: Upstream, count: int) -> None:
+        """Counts readings of positions that were read before."""
+        self._repeated[upstream] = self._repeated.get(upstream, 0) + count
+        self._pending.setdefault(upstream, [])
+
+    def add(self, messages: Messages, end: int | None = None) -> list[SetAside]:
+        """Takes the next messages of a partition, all at or above its position; returns what could not be understood.
+
+        ``end`` is the position after the stretch (default: after its last message): positions without a message are unused.
+        """
+        upstream = messages.upstream
+        at = self._progress[upstream]
+        assert not len(messages) or messages.offset[0] >= at.position, "positions are read once and in order"
+        decoded = self._decoder.decode(messages)
+        rows, echoes, gone = self._drop_echoes(decoded, at.clock.gone)
+        stamps, clock = stamp(
+            at.clock,
+            _column(rows, "op", np.uint8),
+            _column(rows, "t", np.int64),
+            messages.timestamp[_column(rows, "message", np.int32)] * 1000,
+            out_of_orderness=self._clock.out_of_orderness,
+            max_future=self._clock.max_future,
+        )
+        digest, undecodable = self._digest(messages, rows, stamps, decoded.dead, at.clock)
+        stop = max(end if end is not None else 0, int(messages.offset[-1]) + 1 if len(messages) else at.position)
+        control, dead = len(decoded.control) + echoes, len(decoded.dead)
+        counts = Counts(
+            at.counts.rows + len(messages) - control - dead,
+            at.counts.control + control,
+            at.counts.dead_letters + dead,
+            at.counts.unused + stop - at.position - len(messages),
+            at.counts.late + int(stamps.late.sum()),
+        )
+        self._progress[upstream] = Progress(stop, replace(clock, gone=gone), counts)
+        self._pending.setdefault(upstream, []).append(digest)
+        self._undecodable.setdefault(upstream, []).extend(undecodable)
+        self._note_first(upstream, digest, undecodable)
+        return [SetAside(upstream, int(messages.offset[d.message]), int(messages.timestamp[d.message]), d) for d in decoded.dead]
+
+    def lift(self, upstream: Upstream, to: int) -> None:
+        """Notes a lift of a quiet partition; call ``flush`` first: the lift stands at the next position."""
+        at = self._progress[upstream]
+        self._progress[upstream] = replace(at, clock=at.clock.lifted(to))
+
+    def skip(self, upstream: Upstream, to: int) -> None:
+        """Positions up to ``to`` are lost: the next range starts there, which its reader takes for a gap."""
+        assert not self._pending.get(upstream), "flush before a gap"
+        self._progress[upstream] = replace(self._progress[upstream], position=to)
+        self._sent[upstream] = to
+
+    def flush(self) -> list[Block]:
+        """One block for each digest partition, or none if nothing was read since the last flush."""
+        touched = sorted(self._pending)
+        if not touched:
+            return []
+        ranges = [self._range(upstream) for upstream in touched]
+        tables = [pa.Table.from_batches(self._pending[upstream], self._schema) for upstream in touched]
+        rows = pa.concat_tables(
+            [t.set_column(0, self._schema.field(0), _constant(i, len(t), pa.uint16())) for i, t in enumerate(tables)]
+        ).combine_chunks()
+        batch = rows.to_batches()[0] if len(rows) else pa.RecordBatch.from_pylist([], schema=self._schema)
+        blocks = [self._block(home, ranges, part) for home, part in enumerate(self._split(batch))]
+        for upstream in touched:
+            self._sent[upstream] = self._progress[upstream].position
+        for pending in (self._pending, self._first, self._undecodable, self._repeated):
+            pending.clear()
+        return blocks
+
+    def _drop_echoes(self, decoded: Decoded, gone: bytes | None) -> tuple[pa.RecordBatch, int, bytes | None]:
+        """Takes out the tombstones that only repeat the delete before them; returns their number and the last key deleted."""
+        rows = decoded.rows
+        op = _column(rows, "op", np.uint8)
+        keyed = op != Op.TRUNCATE
+        place = _column(rows, "message", np.int32)[keyed].astype(np.int64)
+        key = _keys(rows.column("key"))[keyed]
+        absent = op[keyed] == Op.DELETE
+        tombstone = op[keyed] == Op.TOMBSTONE
+        letters = [d for d in decoded.dead if d.key is not None]
+        if letters:
+            place = np.concatenate([place, np.array([d.message for d in letters], np.int64)])
+            order = np.argsort(place, kind="stable")
+            key = np.concatenate([key, np.frombuffer(b"".join(d.key or b"" for d in letters), "V16")])[order]
+            absent = np.concatenate([absent, np.zeros(len(letters), bool)])[order]
+            tombstone = np.concatenate([tombstone, np.zeros(len(letters), bool)])[order]
+        if not len(key):
+            return rows, 0, gone
+        was = np.concatenate([[gone is not None], absent[:-1]])
+        before = np.concatenate([np.frombuffer(gone or bytes(16), "V16"), key[:-1]])
+        echo = tombstone & was & (before == key) & (not self._clock.bare_nulls)
+        last = key[-1].tobytes() if absent[-1] else None
+        if not echo.any():
+            return rows, 0, last
+        if letters:
+            back = np.empty(len(echo), bool)
+            back[order] = echo
+            echo = back[: int(keyed.sum())]
+        keep = np.ones(len(op), bool)
+        keep[np.flatnonzero(keyed)[echo]] = False
+        return rows.filter(pa.array(keep)), int(echo.sum()), last
+
+    def _digest(
+        self, messages: Messages, rows: pa.RecordBatch, stamps: Stamps, dead: Sequence[DeadLetter], clock: ClockState
+    ) -> tuple[pa.RecordBatch, list[Undecodable]]:
+        """Digest rows in order of offset, and the stretches that dead letters leave open."""
+        message = _column(rows, "message", np.int32)
+        op = _column(rows, "op", np.uint8)
+        flags = _FLAGS[op]
+        flags |= np.where(stamps.late, np.uint16(Flag.LATE), np.uint16(0))
+        flags |= np.where(stamps.broken, np.uint16(Flag.LIFT_BROKEN), np.uint16(0))
+        present = (op == Op.UPSERT) | (op == Op.READ)
+        partial = present & rows.column("hash").is_null().to_numpy(zero_copy_only=False)
+        flags |= np.where(partial, np.uint16(Flag.PARTIAL), np.uint16(0))
+        columns = {
+            "range": np.zeros(len(rows), np.uint16),
+            "key": rows.column("key"),
+            "key_text": rows.column("key_text"),
+            "hash": rows.column("hash"),
+            "t": stamps.t,
+            "time": stamps.time,
+            "offset": messages.offset[message],
+            "index": rows.column("index"),
+            "flags": flags,
+        }
+        columns |= {name: rows.column(name) for name in self._schema.names[len(columns) :]}
+        digest = pa.RecordBatch.from_arrays([_array(columns[n]) for n in self._schema.names], schema=self._schema)
+        undecodable, marks = self._stretches(messages, message, stamps, op, rows, dead, clock)
+        if not marks:
+            return digest, undecodable
+        digest = pa.concat_batches([pa.RecordBatch.from_pylist(marks, schema=self._schema), digest])
+        offset = digest.column("offset").to_numpy()
+        return digest.take(pa.array(np.argsort(offset, kind="stable"))), undecodable
+
+    def _stretches(
+        self,
+        messages: Messages,
+        message: npt.NDArray[np.int32],
+        stamps: Stamps,
+        op: npt.NDArray[np.uint8],
+        rows: pa.RecordBatch,
+        dead: Sequence[DeadLetter],
+        clock: ClockState,
+    ) -> tuple[list[Undecodable], list[dict[str, object]]]:
+        """Where a key, or everything, is unknown for a while: undecodable messages, and tombstones before they take part."""
+        marks: list[dict[str, object]] = []
+        for i in np.flatnonzero((op == Op.TOMBSTONE) & (stamps.before < stamps.time)):
+            key, text = rows.column("key")[i].as_py(), rows.column("key_text")[i].as_py()
+            offset, since, until = int(messages.offset[message[i]]), int(stamps.before[i]), int(stamps.time[i])
+            marks.append(_mark(key, text, since, offset, Flag.TOMBSTONE) | {"t": until})
+        undecodable = []
+        after = np.concatenate([[clock.watermark], stamps.after])
+        for letter in dead:
+            broker = int(messages.timestamp[letter.message]) * 1000
+            since = int(after[np.searchsorted(message, letter.message)])
+            since = broker - self._clock.out_of_orderness if since == NEVER else since
+            offset = int(messages.offset[letter.message])
+            undecodable.append(Undecodable(offset, since, max(broker, since)))
+            if letter.key is not None:
+                marks.append(_mark(letter.key, letter.key_text, since, offset, Flag(0)))
+        return undecodable, marks
+
+    def _note_first(self, upstream: Upstream, digest: pa.RecordBatch, undecodable: Sequence[Undecodable]) -> None:
+        """The effective time of the first row or dead letter since the last flush: where a gap before it ends."""
+        if upstream in self._first:
+            return
+        candidates = [(u.offset, u.since) for u in undecodable]
+        if len(digest):
+            candidates.append((digest.column("offset")[0].as_py(), digest.column("time")[0].as_py()))
+        if candidates:
+            self._first[upstream] = min(candidates)[1]
+
+    def _range(self, upstream: Upstream) -> Range:
+        at = self._progress[upstream]
+        clock = at.clock
+        return Range(
+            upstream.side,
+            upstream.topic,
+            upstream.topic_id,
+            upstream.partition,
+            self._sent[upstream],
+            at.position,
+            _known(clock.watermark),
+            _known(clock.raw),
+            _known(clock.loaded),
+            clock.leading,
+            self._first.get(upstream),
+            at.counts,
+            self._repeated.get(upstream, 0),
+            tuple(self._undecodable.get(upstream, ())),
+        )
+
+    def _block(self, home: int, ranges: Sequence[Range], rows: pa.RecordBatch) -> Block:
+        """The block of one digest partition: what is counted once stands in each partition's home only."""
+        mine = [home_partition(r.upstream, self._parallelism) == home for r in ranges]
+        kept = (r if m else replace(r, counts=None, repeated=0, undecodable=()) for r, m in zip(ranges, mine, strict=True))
+        return Block(self._topology, tuple(kept), rows)
+
+    def _split(self, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
+        """Rows by digest partition; a truncate goes to each."""
+        if self._parallelism == 1:
+            return [rows]
+        everywhere = rows.column("key").is_null().to_numpy(zero_copy_only=False)
+        high = _keys(rows.column("key")).view(">u8")[::2]
+        place = (high % np.uint64(self._parallelism)).astype(np.int64)
+        return [rows.filter(pa.array((place == home) | everywhere)) for home in range(self._parallelism)]
+
+
+def _mark(key: bytes, text: bytes | None, time: int, offset: int, flag: Flag) -> dict[str, object]:
+    flags = int(Flag.MARK | flag)
+    return {"range": 0, "key": key, "key_text": text, "t": time, "time": time, "offset": offset, "index": 0, "flags": flags}
+
+
+def _known(time: int) -> int | None:
+    return None if time == NEVER else time
+
+
+def _array(values: pa.Array | npt.NDArray[np.generic]) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values)
+
+
+def _constant(value: int, length: int, type_: pa.DataType) -> pa.Array:
+    return pa.array(np.full(length, value, type_.to_pandas_dtype()), type_)
+
+
+def _column(rows: pa.RecordBatch, name: str, dtype: type[np.generic]) -> npt.NDArray[np.int64]:
+    column = rows.column(name)
+    if column.null_count:
+        column = pc.fill_null(column, 0)
+    return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)  # type: ignore[no-any-return]
+
+
+def _keys(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.void]:
+    """The 16-byte keys; a null's bytes are whatever the buffer holds."""
+    data = column.buffers()[1]
+    if data is None:
+        return np.zeros(len(column), "V16")
+    return np.frombuffer(data, "V16", count=len(column), offset=column.offset * 16)

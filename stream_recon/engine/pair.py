@@ -1,0 +1,414 @@
+"""One pair in one digest partition: windows closed in order, certificates chained, discrepancies opened and resolved.
+
+    rows -> sides (align) -> advance(watermarks): close each window (engine.closing) -> lifecycle -> events
+                                                  every few windows: fold pieces into the base state
+
+A pure function of what it was given, in order; the store holds state only. Events come back, nobody here sends them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from stream_recon.align.pieces import Grid, Rows
+from stream_recon.align.side import FOREVER, NEVER, Side, SideRules
+from stream_recon.audit.chain import Head, link
+from stream_recon.audit.merkle import root
+from stream_recon.compare.judge import Verdict
+from stream_recon.engine.base import BaseState
+from stream_recon.engine.causes import Cause, runs
+from stream_recon.engine.closing import Closer, Judged, Keys
+from stream_recon.engine.events import dumps, entries_root, instant, shown_key
+from stream_recon.engine.exact import Span
+from stream_recon.engine.folding import fold_base, key_texts
+from stream_recon.engine.keep import PairStore, encode_discrepancy, encode_rows
+from stream_recon.lifecycle.states import Difference, Discrepancy, Kind, Status, differs
+from stream_recon.limits import FOLD_WINDOWS
+from stream_recon.model.versions import State, identity, shown_hash
+
+_EMPTY = root([]).hex()
+_COUNTS = ("source_rows", "target_rows", "keys", "equal", "different", "inconclusive", "loading", "late", "dead_letters", "repeated")
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a pair is compared by; durations in µs. ``keys``: names of the key columns, in byte order."""
+
+    topology: str
+    source: str
+    target: str
+    chain: str
+    window: int
+    settle: int
+    clock_skew: int
+    forget: int
+    rules: str
+    configuration: str
+    keys: tuple[str, ...]
+    large: int
+    orders: tuple[bool, bool]
+    """Whether versions are ordered by event time, source and target."""
+    partial: tuple[bool, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Where the sides stand when windows are closed; µs, ``NEVER``: bounds nothing, ``FOREVER``: end of input.
+
+    ``raw``: up to which window end the pair could close without lifts. ``lifted``: the same for each partition that is lifted.
+    ``appended``: append time of the message that brought them (ms). ``positions``: (coordinates, start, next) by partition.
+    """
+
+    source: int
+    target: int
+    raw: int
+    lifted: Mapping[str, int]
+    appended: int
+    positions: Mapping[str, tuple[Mapping[str, Any], int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to say: ``topic`` is discrepancies or audit; ``key`` its message key."""
+
+    topic: str
+    key: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A discrepancy event: its id and body."""
+
+    id: str
+    body: bytes
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a pair remembers beside rows and base state; written with every step.
+
+    ``cursor``: first window without a certificate. ``shown``: position up to which certificates name each partition.
+    ``assumed``: windows closed on the lifts of each partition (start of the first, end of the last).
+    """
+
+    cursor: int | None = None
+    folded: int | None = None
+    head: Head = field(default_factory=Head)
+    causes: list[Cause] = field(default_factory=list)
+    unresolved: int = 0
+    repeated: int = 0
+    shown: dict[str, int] = field(default_factory=dict)
+    assumed: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+class Pair:
+    """See the module. ``parts`` of a side are numbered in the order in which they became known."""
+
+    def __init__(self, rules: Rules, store: PairStore) -> None:
+        self.rules = rules
+        self.store = store
+        self.memory = Memory()
+        self.source = self._side(0)
+        self.target = self._side(1)
+        self.base = BaseState(store.store, store.prefix(b"B"), rules.large)
+        self.closer = Closer(self.source, self.target, self.base)
+        self.open: dict[Key, Discrepancy] = {}
+        self.unknown: tuple[dict[Key, None], dict[Key, None]] = ({}, {})
+        self.parts: tuple[list[tuple[str, int]], list[tuple[str, int]]] = ([], [])
+        self.sequence = 0
+
+    def _side(self, which: int) -> Side:
+        rules = self.rules
+        ahead = rules.settle + (0 if which else rules.clock_skew)
+        side_rules = SideRules(Grid(rules.window, ahead), rules.orders[which], rules.partial[which], rules.forget, rules.large)
+        return Side(side_rules, lambda piece, sequence: self.store.segment(which, piece, sequence))
+
+    # ---- in ------------------------------------------------------------------------------------------------------------
+
+    def add(self, which: int, rows: Rows) -> None:
+        """Takes rows of one side (0: source, 1: target), all at or above that side's watermark."""
+        side = (self.source, self.target)[which]
+        for piece, segment in side.add(rows, self.sequence):
+            assert segment.rows is not None
+            self.store.store.put(self.store.place(which, piece, self.sequence), encode_rows(segment.rows))
+        self.sequence += 1
+
+    def advance(self, marks: Marks) -> list[Event]:
+        """Closes every window that the watermarks allow, in order."""
+        rules, memory = self.rules, self.memory
+        reach = min(_minus(marks.source, rules.settle + rules.clock_skew), _minus(marks.target, rules.settle))
+        end = reach == FOREVER
+        limit = FOREVER if end else reach // rules.window if reach != NEVER else NEVER
+        events: list[Event] = []
+        while (number := self._next(limit)) is not None:
+            if memory.cursor is not None:
+                events += self._quiet(number, marks, followed=True)
+            events += self._close(number, marks)
+            memory.cursor = number + 1
+            if memory.folded is None or number - memory.folded >= FOLD_WINDOWS:
+                self._fold(number)
+        stop = self._last_cause() + 1 if end else limit
+        if memory.cursor is not None and stop > memory.cursor:
+            events += self._quiet(stop, marks, followed=end)
+        return events
+
+    def _next(self, limit: int) -> int | None:
+        """The first window below ``limit`` without a certificate that holds a row, or keys to be judged again; before the first
+        certificate also one that only has a cause."""
+        window, cursor = self.rules.window, self.memory.cursor
+        due = self.source.windows(limit) | self.target.windows(limit)
+        due |= {side.loaded // window for side, keys in self._loading() if keys and side.loaded is not None}
+        if cursor is None:
+            due |= {c.since // window for c in self.memory.causes if c.since is not None}
+        return min((n for n in due if n < limit and (cursor is None or n >= cursor)), default=None)
+
+    def _loading(self) -> Iterator[tuple[Side, dict[Key, None]]]:
+        return zip((self.source, self.target), self.unknown, strict=True)
+
+    def _last_cause(self) -> int:
+        ends = [c.until for c in self.memory.causes if c.until is not None]
+        return max(ends) // self.rules.window if ends else NEVER
+
+    # ---- windows -------------------------------------------------------------------------------------------------------
+
+    def _quiet(self, stop: int, marks: Marks, *, followed: bool) -> list[Event]:
+        """Certificates of the windows up to ``stop``, none of which holds a row; the last run waits if more may join it."""
+        memory, window = self.memory, self.rules.window
+        assert memory.cursor is not None
+        events = []
+        for run in runs(memory.cursor, stop, memory.causes, window):
+            if not (run.whole or followed):
+                break
+            start, end = run.first * window, run.end * window
+            counts = dict.fromkeys(_COUNTS, 0) | {"dead_letters": self._begun(run.causes, start, end)}
+            events.append(self._certificate(start, end, run.causes, counts, {"root": _EMPTY, "events_root": _EMPTY}, marks))
+            memory.cursor = run.end
+        self._expire()
+        return events
+
+    def _close(self, number: int, marks: Marks) -> list[Event]:
+        """One window with rows: its discrepancy events, then its certificate."""
+        rules, memory = self.rules, self.memory
+        start, end = number * rules.window, (number + 1) * rules.window
+        span = Span(start, end, end + rules.settle, end + rules.settle + rules.clock_skew)
+        judged = self.closer.close(span, self._again(number))
+        self._remember_loading(judged)
+        events = [Event("discrepancies", e.id, e.body) for e in self._live(judged, span, marks)]
+        causes = tuple(c for c in memory.causes if c.covers(start, end))
+        verdicts = np.bincount(judged.verdict, minlength=3)
+        counts = {
+            "source_rows": judged.source_rows,
+            "target_rows": judged.target_rows,
+            "keys": len(judged.high),
+            "equal": int(verdicts[Verdict.EQUAL]),
+            "different": int(verdicts[Verdict.DIFFERENT]),
+            "inconclusive": int(verdicts[Verdict.INCONCLUSIVE]),
+            "loading": int((judged.source_loading | judged.target_loading).sum()),
+            "late": judged.late,
+            "dead_letters": self._begun(causes, start, end),
+            "repeated": memory.repeated,
+        }
+        memory.repeated = 0
+        roots = {
+            "root": entries_root(judged.high, judged.low, judged.source, judged.target),
+            "events_root": root(e.body for e in events).hex(),
+        }
+        events.append(self._certificate(start, end, causes, counts, roots, marks))
+        return events
+
+    def _again(self, number: int) -> Keys:
+        """Keys that were left unknown by a side that stopped loading in this window."""
+        keys = [k for side, held in self._loading() if side.loaded is not None and side.loaded // self.rules.window == number for k in held]
+        return np.array([h for h, _ in keys], np.uint64), np.array([k for _, k in keys], np.uint64)
+
+    def _remember_loading(self, judged: Judged) -> None:
+        for which, loading in enumerate((judged.source_loading, judged.target_loading)):
+            held, prefix = self.unknown[which], self.store.prefix(b"U") + bytes([which])
+            for i in np.flatnonzero(loading) if not held else range(len(loading)):
+                key = int(judged.high[i]), int(judged.low[i])
+                if loading[i]:
+                    held[key] = None
+                    self.store.store.put(prefix + key_id(key), b"")
+                elif key in held:
+                    del held[key]
+                    self.store.store.delete(prefix + key_id(key))
+
+    def _begun(self, causes: Sequence[Cause], start: int, end: int) -> int:
+        """Dead letters whose stretch begins in ``[start, end)``: each is counted in one certificate."""
+        return sum(1 for c in causes if c.kind == "undecodable" and c.since is not None and start <= c.since < end)
+
+    def _expire(self) -> None:
+        """Forgets causes that no open window can have; dead letters among them stay counted as unresolved."""
+        memory = self.memory
+        if memory.cursor is None or not memory.causes:
+            return
+        start = memory.cursor * self.rules.window
+        past = [c for c in memory.causes if c.until is not None and c.until < start]
+        memory.unresolved += sum(1 for c in past if c.kind == "undecodable")
+        memory.causes = [c for c in memory.causes if c.until is None or c.until >= start]
+
+    # ---- what is said --------------------------------------------------------------------------------------------------
+
+    def _live(self, judged: Judged, span: Span, marks: Marks) -> Iterator[Said]:
+        """Events of the window's keys, in order of key id."""
+        equal = judged.verdict == Verdict.EQUAL
+        if self.open:
+            opened = set(self.open)
+            held = [i for i in np.flatnonzero(equal) if (int(judged.high[i]), int(judged.low[i])) in opened]
+        else:
+            held = []
+        places = sorted([*held, *judged.kinds])
+        if not places:
+            return
+        which = np.array(places)
+        ends = self.source.reads_to(span.ahead), self.target.reads_to(span.settled)
+        texts = key_texts(self.source, self.target, self.base, judged.high[which], judged.low[which], ends)
+        for i, text in zip(places, texts, strict=True):
+            key = int(judged.high[i]), int(judged.low[i])
+            said = self._judged(key, judged.kinds.get(i), judged.source[i], judged.target[i], span)
+            if said is not None:
+                yield self._body(*said, text, judged.source[i], judged.target[i], span, marks)
+
+    def _judged(
+        self, key: Key, kind: Kind | None, source: np.void, target: np.void, span: Span
+    ) -> tuple[Discrepancy, Status] | None:
+        """Moves one key through its lifecycle; None: nothing to say."""
+        before, place = self.open.get(key), self.store.prefix(b"O") + key_id(key)
+        if kind is None:
+            assert before is not None
+            del self.open[key]
+            self.store.store.delete(place)
+            return before, Status.RESOLVED
+        target_identity = identity(target)
+        if before is not None and kind == Kind.MISMATCH and before.difference.kind == Kind.STALE:
+            kind = Kind.STALE if before.difference.target == target_identity else kind
+        now = Difference(kind, identity(source), target_identity)
+        rules = self.rules
+        after, status = differs(before, now, topology=rules.topology, target=rules.target, key=key_id(key), window_end=span.end)
+        self.open[key] = after
+        self.store.store.put(place, encode_discrepancy(after))
+        return None if status is None else (after, status)
+
+    def _body(
+        self, now: Discrepancy, status: Status, text: bytes | None, source: np.void, target: np.void, span: Span, marks: Marks
+    ) -> Said:
+        hashes = shown_hash(source), shown_hash(target)
+        body = {
+            "type": "discrepancy",
+            "id": now.id,
+            "topology": self.rules.topology,
+            "source": self.rules.source,
+            "target": self.rules.target,
+            "key": shown_key(text, self.rules.keys),
+            "kind": str(now.difference.kind),
+            "status": str(status),
+            "window": {"start": instant(span.start), "end": instant(span.end)},
+            "source_ref": self._ref(0, source),
+            "target_ref": self._ref(1, target),
+            "source_hash": hashes[0].hex() if hashes[0] is not None else None,
+            "target_hash": hashes[1].hex() if hashes[1] is not None else None,
+            "first_seen": instant(now.first_seen),
+            "occurrences": now.occurrences,
+            "chain": self.rules.chain,
+            "time": instant(marks.appended * 1000),
+        }
+        if status == Status.RESOLVED:
+            body["open_for_us"] = span.end - now.first_seen
+        return Said(now.id, dumps(body))
+
+    def _ref(self, which: int, version: np.void) -> dict[str, Any] | None:
+        if version["state"] == State.NEVER:
+            return None
+        topic, partition = self.parts[which][int(version["part"])]
+        return {"topic": topic, "partition": partition, "offset": int(version["offset"])}
+
+    def _certificate(
+        self,
+        start: int,
+        end: int,
+        causes: Sequence[Cause],
+        counts: Mapping[str, int],
+        roots: Mapping[str, str],
+        marks: Marks,
+    ) -> Event:
+        """The certificate of a window, or of a run of windows without rows, linked into the chain."""
+        memory, rules = self.memory, self.rules
+        assumed = marks.raw < end
+        content: dict[str, Any] = {
+            "topology": rules.topology,
+            "source": rules.source,
+            "target": rules.target,
+            "window": {"start": instant(start), "end": instant(end)},
+            "number": start // rules.window,
+            "windows": (end - start) // rules.window,
+            "verdict": _verdict(counts, causes),
+            "counts": dict(counts),
+            "unresolved": memory.unresolved + sum(1 for c in memory.causes if c.kind == "undecodable" and c.until is not None and c.until < start),
+            "open": len(self.open),
+            "causes": [c.shown() for c in causes],
+            "ranges": self._ranges(marks),
+            "watermarks": {"source": _shown(marks.source), "target": _shown(marks.target)},
+            "idle_assumed": assumed,
+            "rules": rules.rules,
+            "configuration": rules.configuration,
+            **roots,
+            "time": instant(marks.appended * 1000),
+        }
+        broken = [self.memory.assumed.get(c.label) for c in causes if c.kind == "lift_broken"]
+        if broken:
+            named = [b for b in broken if b is not None]
+            content["lift_broken"] = {
+                "from": instant(min(b[0] for b in named)) if named else None,
+                "to": instant(max(b[1] for b in named)) if named else None,
+            }
+        if assumed:
+            self._assume(start, end, marks)
+        body, memory.head = link(memory.head, "window", rules.chain, content)
+        return Event("audit", rules.chain, body)
+
+    def _assume(self, start: int, end: int, marks: Marks) -> None:
+        """Notes that these windows were closed on lifts, for the certificate that may have to take it back."""
+        for label, reach in marks.lifted.items():
+            if reach < end:
+                before = self.memory.assumed.get(label, (start, end))
+                self.memory.assumed[label] = (before[0] if before[1] > reach else start, end)
+
+    def _ranges(self, marks: Marks) -> list[dict[str, Any]]:
+        """Positions read since the last certificate, by upstream partition."""
+        out = []
+        for label, (place, start, position) in marks.positions.items():
+            out.append({**place, "from": self.memory.shown.get(label, start), "to": position})
+            self.memory.shown[label] = position
+        return out
+
+    # ---- state ---------------------------------------------------------------------------------------------------------
+
+    def _fold(self, number: int) -> None:
+        """Folds what no open window reads: everything before the window that was closed last."""
+        fold_base(self.source, self.target, self.base, self.store, number * self.rules.window)
+        self.memory.folded = number
+
+
+def key_id(key: Key) -> bytes:
+    """The 16 octets of a key id."""
+    return key[0].to_bytes(8, "big") + key[1].to_bytes(8, "big")
+
+
+def _minus(time: int, span: int) -> int:
+    return time if time in (NEVER, FOREVER) else time - span
+
+
+def _shown(time: int) -> str | None:
+    return None if time in (NEVER, FOREVER) else instant(time)
+
+
+def _verdict(counts: Mapping[str, int], causes: Sequence[Cause]) -> str:
+    if counts["different"]:
+        return "discrepant"
+    return "inconclusive" if counts["inconclusive"] or causes else "clean"

@@ -1,0 +1,94 @@
+"""A share's memory as bytes, and back: what is not rows, base records or open discrepancies. Version: ``limits.STATE_FORMAT``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import orjson
+
+from stream_recon.align.fold import Truncate, Version
+from stream_recon.align.side import Hole, Segment, Side
+from stream_recon.audit.chain import Head
+from stream_recon.engine.causes import Cause
+from stream_recon.engine.pair import Memory, Pair
+from stream_recon.engine.share import Share
+from stream_recon.model.digest import Counts
+from stream_recon.model.versions import State
+
+_KNOWN = ("next", "watermark", "raw", "loaded", "leading", "repeated", "gaps")
+
+
+def dump(share: Share) -> bytes:
+    """The memory of a share."""
+    return orjson.dumps(
+        {
+            "ended": share.ended,
+            "known": [{n: getattr(k, n) for n in _KNOWN} | {"counts": asdict(k.counts)} for k in share.known.values()],
+            "pairs": [_pair(p) for p in share.pairs],
+        }
+    )
+
+
+def restore(share: Share, data: bytes) -> None:
+    """Puts a share that was just made from its open record where it was when ``data`` was dumped."""
+    values = orjson.loads(data)
+    share.ended = values["ended"]
+    for known, saved in zip(share.known.values(), values["known"], strict=True):
+        for name in _KNOWN:
+            setattr(known, name, saved[name])
+        known.counts = Counts(**saved["counts"])
+    for pair, saved in zip(share.pairs, values["pairs"], strict=True):
+        _restore_pair(pair, saved)
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "memory": asdict(pair.memory),
+        "sequence": pair.sequence,
+        "sides": [_side(pair.source), _side(pair.target)],
+    }
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {
+        "segments": [[n, s.sequence, s.count, s.touching] for n, segments in side.segments.items() for s in segments],
+        "truncates": [asdict(c) for c in side.truncates],
+        "holes": [asdict(h) for h in side.holes],
+        "carried": [[h, k, asdict(v) | {"ident": v.ident.hex(), "hash": v.hash.hex()}] for h, k, v in side.carried],
+        "loaded": side.loaded,
+        "folded": side.folded,
+        "top": side.folded_top.tolist(),
+    }
+
+
+def _restore_pair(pair: Pair, values: dict[str, Any]) -> None:
+    memory = values["memory"]
+    head, causes = Head(**memory.pop("head")), [Cause(**c) for c in memory.pop("causes")]
+    assumed = {label: (first, last) for label, (first, last) in memory.pop("assumed").items()}
+    pair.memory = Memory(**memory, head=head, causes=causes, assumed=assumed)
+    pair.sequence = values["sequence"]
+    for side, saved in zip((pair.source, pair.target), values["sides"], strict=True):
+        for number, sequence, count, touching in saved["segments"]:
+            side.segments.setdefault(number, []).append(Segment(sequence, count, touching, None))
+        side.truncates = [Truncate(**c) for c in saved["truncates"]]
+        side.holes = [Hole(**h) for h in saved["holes"]]
+        side.carried = [(h, k, _version(v)) for h, k, v in saved["carried"]]
+        side.loaded, side.folded = saved["loaded"], saved["folded"]
+        side.folded_top = np.array(saved["top"], np.int64)
+        side.top = side.folded_top.copy()
+    for key, discrepancy in pair.store.discrepancies():
+        pair.open[halves(key)] = discrepancy
+    for which in (0, 1):
+        pair.unknown[which].update({halves(key): None for key in pair.store.loading(which)})
+
+
+def _version(values: dict[str, Any]) -> Version:
+    octets = {n: bytes.fromhex(values[n]) for n in ("ident", "hash")}
+    return Version(**{**values, **octets, "state": State(values["state"])})
+
+
+def halves(key: bytes) -> tuple[int, int]:
+    """A key id as the two numbers that the engine knows it by."""
+    return int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")

@@ -1,0 +1,45 @@
+"""Every error that a caller may see, one tree. Each message says what was expected, what was got, where, and what to do.
+
+    ReconError
+    ├── ConfigError        the topology or an option cannot work        exit 3
+    ├── InputError         a recording or a file cannot be read         exit 3
+    ├── StateError         the state directory cannot be used           exit 3
+    ├── StorageFull        nothing more can be written                  exit 3
+    ├── LogError           the digest log breaks its own rules          exit 3
+    ├── Undelivered        a result could not be written                exit 4
+    └── Refused            one value has no canonical form: the message becomes a dead letter, never an exit
+"""
+
+from __future__ import annotations
+
+
+class ReconError(Exception):
+    """Base of all errors that the program raises on purpose."""
+
+
+class ConfigError(ReconError):
+    """The topology or an option cannot work; the text names file, line, field and what to write instead."""
+
+
+class InputError(ReconError):
+    """A recording or another input file cannot be read."""
+
+
+class StateError(ReconError):
+    """The state directory cannot be used: not writable, in use, or from a newer version."""
+
+
+class StorageFull(ReconError):
+    """The disk is full; nothing was lost that was already committed."""
+
+
+class Undelivered(ReconError):
+    """A result was found and could not be written where it was asked for."""
+
+
+class LogError(ReconError):
+    """The digest log breaks its own rules: an unknown format, or a record that cannot stand where it stands."""
+
+
+class Refused(ReconError):
+    """A value has no canonical form (DESIGN section 4). The text never holds the value."""

@@ -1,0 +1,41 @@
+"""Every bound, with its unit in the name and the reason beside it; the asserts say how bounds relate."""
+
+from __future__ import annotations
+
+MICROS = 1_000_000
+"""µs in a second; all times inside the program are whole µs since the epoch."""
+
+LOG_FORMAT = 1
+"""Version of the messages in the digest log."""
+
+STATE_FORMAT = 1
+"""Version of what reconcile keeps in RocksDB."""
+
+CANONICAL_VERSION = 1
+"""Version of the canonical form (docs/spec/canonical-form.md)."""
+
+DIGEST_PARTITIONS = 8
+"""Default number of digest partitions: enough for eight workers, cheap for one."""
+
+BLOCK_ROWS = 4_000
+"""Rows in one digest block: a block costs about 80 µs however few its rows, so fewer would cost more than the rows."""
+
+RUN_CUT_WINDOWS = 64
+"""A folded run of empty windows ends where the window's number is a multiple of this (DESIGN section 6)."""
+
+LEAF_ENTRIES = 256
+"""Entries in one leaf of a certificate's tree (DESIGN section 6): a leaf for each key would cost ten times as much."""
+
+FOLD_WINDOWS = 6
+"""Closed windows that are folded into the base state at once: a key that changes in each of them is written once."""
+
+SEGMENT_CACHE_BYTES = 256 * 1024**2
+"""Rows of windows still open that stay in memory; what is beyond is read again from RocksDB when its window closes."""
+
+STORE_BATCH_KEYS = 65_536
+"""Keys in one read of the base state: bounds what a window's closing holds of it at once."""
+
+MAX_DIGITS = 10_000
+"""Digits in the plain form of a number (DESIGN section 4): beyond, a value is refused."""
+
+assert BLOCK_ROWS <= STORE_BATCH_KEYS

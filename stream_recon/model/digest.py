@@ -1,0 +1,249 @@
+"""What is in the digest log: Arrow IPC messages, a JSON header in the schema's metadata, rows as columns.
+
+    message   = Arrow IPC stream: schema (metadata "stream_recon" = header), one record batch
+    header    = {"format", "kind", "topology", ...}; kinds: open, block, lift, end
+    row       = range | key | key_text | hash | t | time | offset | index | flags | rest | large_0 ...
+
+docs/spec/digest-log.md is the published form of this page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import IntFlag
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from stream_recon.errors import LogError
+from stream_recon.limits import LOG_FORMAT
+from stream_recon.model.messages import Upstream
+
+
+class Flag(IntFlag):
+    """What a digest row is, beside its hash."""
+
+    LATE = 1
+    DELETE = 2
+    TOMBSTONE = 4
+    TRUNCATE = 8
+    SNAPSHOT = 16
+    PARTIAL = 32
+    """Present, with a column that is unknown."""
+    MARK = 64
+    """Not a row: from its time on the key is unknown (an undecodable message, the stretch before a tombstone)."""
+    LIFT_BROKEN = 128
+    """Its event time lies below a lift of its partition."""
+
+
+def digest_schema(large: int) -> pa.Schema:
+    """Rows of a block. ``t`` is the event time, at most the broker's timestamp + max_future; ``time`` the effective time (µs)."""
+    fields = [
+        pa.field("range", pa.uint16(), nullable=False),
+        pa.field("key", pa.binary(16)),
+        pa.field("key_text", pa.binary()),
+        pa.field("hash", pa.binary(32)),
+        pa.field("t", pa.int64(), nullable=False),
+        pa.field("time", pa.int64(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("index", pa.int16(), nullable=False),
+        pa.field("flags", pa.uint16(), nullable=False),
+    ]
+    if large:
+        fields.append(pa.field("rest", pa.binary(32)))
+        fields += [pa.field(f"large_{i}", pa.binary()) for i in range(large)]
+    return pa.schema(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Messages of an upstream partition from its start position to the end of a range: cumulative, so that a repeated or
+    differently cut range cannot count twice. ``late`` counts rows."""
+
+    rows: int = 0
+    control: int = 0
+    dead_letters: int = 0
+    unused: int = 0
+    late: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A dead letter: the windows from ``since`` to ``until`` (µs, both included) cannot be conclusive."""
+
+    offset: int
+    since: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Positions ``[start, end)`` of one upstream partition, and where its time stands at ``end``.
+
+    ``watermark`` (µs) includes lifts, ``raw`` does not; null before the first change. ``leading``: no change and no lift yet.
+    ``loaded``: largest effective time of the snapshot reads in front. ``first``: smallest effective time that this range could
+    hold, taken from its first row or dead letter (null: none). ``counts`` only in the partition's home digest partition.
+    """
+
+    feed: str
+    topic: str
+    topic_id: str
+    partition: int
+    start: int
+    end: int
+    watermark: int | None
+    raw: int | None
+    loaded: int | None
+    leading: bool
+    first: int | None
+    counts: Counts | None = None
+    repeated: int = 0
+    undecodable: tuple[Undecodable, ...] = ()
+
+    @property
+    def upstream(self) -> Upstream:
+        return Upstream(self.feed, self.topic, self.partition, self.topic_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One side as read for one or more pairs: its partitions in (topic, partition) order with their start positions."""
+
+    id: str
+    side: str
+    partitions: tuple[tuple[str, str, int, int], ...]
+    """(topic, topic id, partition, start position)"""
+    order: str
+    history: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One comparison: names of the two feeds, and the rules id that both were hashed under."""
+
+    target: str
+    source_feed: str
+    target_feed: str
+    rules: str
+    keys: tuple[str, ...] = ()
+    large: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """How a digest partition's share of a topology begins: everything that shapes answers."""
+
+    topology: str
+    source: str
+    window: int
+    settle: int
+    clock_skew: int
+    forget_deleted: int
+    parallelism: int
+    configuration: str
+    feeds: tuple[Feed, ...]
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of one or more ranges, of one digest partition; ``rows.range`` indexes ``ranges``."""
+
+    topology: str
+    ranges: tuple[Range, ...]
+    rows: pa.RecordBatch = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """The watermark of a quiet partition, taken for ``to``; applies iff ``position`` is the partition's next one.
+
+    ``to`` null: end of input, every watermark to infinity.
+    """
+
+    topology: str
+    feed: str
+    topic: str
+    topic_id: str
+    partition: int
+    position: int
+    to: int
+
+    @property
+    def upstream(self) -> Upstream:
+        return Upstream(self.feed, self.topic, self.partition, self.topic_id)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End of input: every watermark of the topology goes to infinity, once."""
+
+    topology: str
+
+
+Record = Open | Block | Lift | End
+_KINDS: dict[type, str] = {Open: "open", Block: "block", Lift: "lift", End: "end"}
+_META = b"stream_recon"
+_EMPTY = pa.schema([])
+
+
+def encode(record: Record) -> bytes:
+    """One message of the log."""
+    header: dict[str, Any] = {"format": LOG_FORMAT, "kind": _KINDS[type(record)]}
+    if isinstance(record, Block):
+        header |= {"topology": record.topology, "ranges": [asdict(r) for r in record.ranges]}
+        rows = record.rows
+    else:
+        header |= asdict(record)
+        rows = pa.RecordBatch.from_arrays([], schema=_EMPTY)
+    schema = rows.schema.with_metadata({_META: orjson.dumps(header)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        if isinstance(record, Block):
+            writer.write_batch(rows.replace_schema_metadata(schema.metadata))
+    return bytes(sink.getvalue())
+
+
+def decode(message: bytes) -> Record:
+    """Inverse of ``encode``.
+
+    Raises:
+        LogError: the message is not one of ours, or of a version that this program does not know.
+    """
+    try:
+        reader = pa.ipc.open_stream(message)
+        header = orjson.loads(reader.schema.metadata[_META])
+    except (pa.ArrowInvalid, KeyError, TypeError, orjson.JSONDecodeError) as error:
+        raise LogError(f"digest log: expected a message of stream_recon, got {len(message)} other bytes") from error
+    if header["format"] != LOG_FORMAT:
+        raise LogError(
+            f"digest log: expected format {LOG_FORMAT}, got {header['format']}: it was written by another version; "
+            "use that version, or start with an empty state directory"
+        )
+    kind = header.pop("kind")
+    del header["format"]
+    if kind == "block":
+        rows = reader.read_next_batch().replace_schema_metadata(None)
+        return Block(header["topology"], tuple(_range(r) for r in header["ranges"]), rows)
+    if kind == "open":
+        header["feeds"] = tuple(_feed(f) for f in header["feeds"])
+        header["pairs"] = tuple(Pair(**{**p, "keys": tuple(p["keys"])}) for p in header["pairs"])
+        return Open(**header)
+    if kind == "lift":
+        return Lift(**header)
+    if kind == "end":
+        return End(**header)
+    raise LogError(f"digest log: expected open, block, lift or end, got a record of kind {kind!r}")
+
+
+def _range(values: dict[str, Any]) -> Range:
+    counts = values["counts"]
+    values["counts"] = None if counts is None else Counts(**counts)
+    values["undecodable"] = tuple(Undecodable(**u) for u in values["undecodable"])
+    return Range(**values)
+
+
+def _feed(values: dict[str, Any]) -> Feed:
+    values["partitions"] = tuple((t, i, p, s) for t, i, p, s in values["partitions"])
+    return Feed(**values)

@@ -1,0 +1,103 @@
+"""What goes into normalise and what comes out of its decoders: columns of Arrow and numpy, never one object a row.
+
+A *message* is one Kafka record. It becomes exactly one of: one or more rows, a control record, or a dead letter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Upstream:
+    """One upstream partition. ``topic_id`` tells a recreated topic from its predecessor."""
+
+    side: str
+    topic: str
+    partition: int
+    topic_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """A stretch of one upstream partition: offsets strictly ascending, all columns of one length.
+
+    ``timestamp`` is the broker's, in ms since the epoch. ``key`` and ``value`` are ``pa.binary()`` arrays; null is a null
+    key and a tombstone.
+    """
+
+    upstream: Upstream
+    offset: npt.NDArray[np.int64]
+    timestamp: npt.NDArray[np.int64]
+    key: pa.BinaryArray
+    value: pa.BinaryArray
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+
+class Op(IntEnum):
+    """What a row does to its key."""
+
+    UPSERT = 0
+    """A version that is present, from a change."""
+    READ = 1
+    """A version that is present, from a snapshot read: moves no watermark."""
+    DELETE = 2
+    """A version that is absent, with a time of its own."""
+    TOMBSTONE = 3
+    """A null payload without a time: whether it is a row or a control record is decided by its predecessor."""
+    TRUNCATE = 4
+    """A delete of every key with an earlier version; no key."""
+
+
+def rows_schema(large: int) -> pa.Schema:
+    """The rows that a decoder makes, in order of message and of index within the message.
+
+    ``message``: position in the ``Messages`` that were decoded. ``t``: event time, µs (null for a tombstone). ``key``: first 16
+    bytes of the SHA-256 of ``key_text``, the canonical text of the key columns (both null for a truncate). ``hash``: SHA-256
+    of the row's text; null unless the row is present and every column is known. With ``large`` > 0 large columns:
+    ``rest`` is the SHA-256 of the row's text in which every large column stands as ``?`` (null unless present), and ``large_i``
+    is the 32-byte hash of that column's own framed text, empty bytes if the column is null, Arrow-null if it is unknown.
+    A present row with a null ``hash`` and a null ``rest`` holds an unknown column that was not declared large.
+    """
+    fields = [
+        pa.field("message", pa.int32(), nullable=False),
+        pa.field("index", pa.int16(), nullable=False),
+        pa.field("op", pa.uint8(), nullable=False),
+        pa.field("t", pa.int64()),
+        pa.field("key", pa.binary(16)),
+        pa.field("key_text", pa.binary()),
+        pa.field("hash", pa.binary(32)),
+    ]
+    if large:
+        fields.append(pa.field("rest", pa.binary(32)))
+        fields += [pa.field(f"large_{i}", pa.binary()) for i in range(large)]
+    return pa.schema(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that could not be understood. ``reason`` names class and place, never a value of the row.
+
+    ``key`` and ``key_text`` are set if the key could be read all the same.
+    """
+
+    message: int
+    reason: str
+    key: bytes | None = None
+    key_text: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A batch after decoding: every message is in exactly one of the three."""
+
+    rows: pa.RecordBatch
+    control: npt.NDArray[np.int32]
+    dead: tuple[DeadLetter, ...]

@@ -1,0 +1,142 @@
+"""What to do, decided once: a topology after its YAML was read, checked and resolved.
+
+Everything past ``config`` works from these frozen objects; nobody looks into a mapping of settings again.
+Durations and times are whole microseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Format(StrEnum):
+    """How the messages of a side are encoded."""
+
+    DEBEZIUM_JSON = "debezium-json"
+    JSON = "json"
+
+
+class Order(StrEnum):
+    """What orders the versions of one key on one side (DESIGN 3.4)."""
+
+    LOG = "log"
+    EVENT_TIME = "event_time"
+
+
+class History(StrEnum):
+    """Whether the topics hold every key from its first version on (DESIGN 3.8)."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRule:
+    """A declared reading of a column, parsed from e.g. ``decimal(18, 4)``, ``bytes(hex)``, ``timestamp(ms)``.
+
+    ``name`` is one of boolean, integer, decimal, float, string, bytes, date, timestamp, time, uuid, json, list, set, map.
+    ``args`` are the arguments as written, stripped: ``("18", "4")``, ``("hex",)``, ``("ms",)``. ``list``, ``set`` and ``map``
+    take no arguments: they hold all the way down.
+    """
+
+    name: str
+    args: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(self.args)})" if self.args else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """One column of the compared row: its mapped ``name`` and how it is made from upstream columns.
+
+    Exactly one of ``upstream`` (a column name) and ``expression`` (SQL in DataFusion's dialect) is set; ``reads`` names the
+    upstream columns that are needed. ``type`` is the declared reading of ``upstream`` (None: what the wire says).
+    """
+
+    name: str
+    upstream: str | None
+    expression: str | None = None
+    reads: tuple[str, ...] = ()
+    type: TypeRule | None = None
+    timezone: str | None = None
+    large: bool = False
+    key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPlan:
+    """How the messages of one side become digest rows, for one set of compared columns.
+
+    ``columns`` are in byte order of ``name`` (UTF-8), key columns included. ``types`` holds every declared reading by upstream
+    name (expressions need those of the columns that they read); ``timezones`` every declared zone, likewise.
+    """
+
+    side: str
+    format: Format
+    columns: tuple[ColumnPlan, ...]
+    types: tuple[tuple[str, TypeRule], ...] = ()
+    timezones: tuple[tuple[str, str], ...] = ()
+    event_time: str | None = None
+    unicode_nfc: bool = False
+    hash_key: bytes | None = field(default=None, repr=False)
+
+    @property
+    def key_columns(self) -> tuple[ColumnPlan, ...]:
+        return tuple(c for c in self.columns if c.key)
+
+    @property
+    def large_columns(self) -> tuple[ColumnPlan, ...]:
+        return tuple(c for c in self.columns if c.large)
+
+
+@dataclass(frozen=True, slots=True)
+class SidePlan:
+    """One side of a topology as declared: what to read and how its time behaves."""
+
+    name: str
+    topics: tuple[str, ...]
+    format: Format
+    key: tuple[str, ...]
+    columns: tuple[tuple[str, str | None], ...] = ()
+    types: tuple[tuple[str, TypeRule], ...] = ()
+    timezones: tuple[tuple[str, str], ...] = ()
+    out_of_orderness: int = 5_000_000
+    max_future: int = 3_600_000_000
+    idle_after: int | None = 30_000_000
+    stall_timeout: int | None = None
+    order: Order = Order.LOG
+    history: History = History.COMPLETE
+    unicode_nfc: bool = False
+    event_time: str | None = None
+    heartbeat: str | None = None
+    start: str = "earliest"
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyPlan:
+    """One logical table: one source, one or more targets, and the rules by which they are compared."""
+
+    name: str
+    source: SidePlan
+    targets: tuple[SidePlan, ...]
+    window: int
+    settle: int
+    clock_skew: int
+    mode: str = "state"
+    parallelism: int | None = None
+    dead_letters_max_share: float = 0.05
+    dead_letters_over: int = 600_000_000
+    forget_deleted: int = 7 * 86_400_000_000
+    max_ahead: int = 3_600_000_000
+    max_buffer: int = 8 * 1024**3
+    ignore: tuple[str, ...] = ()
+    large: tuple[str, ...] = ()
+    tolerance: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    hash_key: bytes | None = field(default=None, repr=False)
+    prefix: str = "recon"
+
+    @property
+    def sides(self) -> tuple[SidePlan, ...]:
+        return (self.source, *self.targets)

@@ -1,0 +1,58 @@
+"""The vectorised decoder: what it does with a batch, and what it leaves to the reference decoder.
+
+    messages --envelope--> payloads by schema --fields--> cells --reading--> canonical texts --frame--> rows
+        |                                                                                                |
+        +--- any doubt, at any step ---> reference.decode_some(which) ----------------------------> merged in order
+
+Refuses nothing itself: a message that the reference would refuse is one it is in doubt about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from stream_recon.model.messages import Decoded, Messages, rows_schema
+from stream_recon.model.plan import FeedPlan
+from stream_recon.normalise.columnar.merge import merged
+from stream_recon.normalise.columnar.rows import RowMaker
+from stream_recon.normalise.columnar.scan import Ints
+
+
+class ReferenceDecoder(Protocol):
+    """Decodes the messages ``which`` of a batch, one by one; ``message`` in its rows is the position in the whole batch."""
+
+    def decode_some(self, messages: Messages, which: Ints) -> Decoded: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Messages decoded so far, by way."""
+
+    vectorised: int
+    handed_over: int
+
+
+class ColumnarDecoder:
+    """Gives the same bytes as the reference decoder. Holds templates and a DataFusion session: one for each thread."""
+
+    def __init__(self, feed: FeedPlan, reference: ReferenceDecoder) -> None:
+        self._reference = reference
+        self._schema = rows_schema(len(feed.large_columns))
+        self._rows = RowMaker(feed) if RowMaker.can(feed) else None
+        self._vectorised = 0
+        self._handed_over = 0
+
+    def decode(self, messages: Messages) -> Decoded:
+        """Every message becomes rows, a control record or a dead letter, in the order of the batch."""
+        batches, sure = self._rows.rows(messages) if self._rows is not None else ([], np.zeros(len(messages), np.bool_))
+        left = np.flatnonzero(~sure)
+        self._handed_over += len(left)
+        self._vectorised += len(messages) - len(left)
+        other = self._reference.decode_some(messages, left) if len(left) else None
+        return merged(self._schema, batches, other)
+
+    def statistics(self) -> Statistics:
+        return Statistics(self._vectorised, self._handed_over)

@@ -1,0 +1,109 @@
+"""Canonical columns of keys and row images: which reader reads which cells, and what keys must agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stream_recon.model.plan import ColumnPlan, FeedPlan
+from stream_recon.normalise.columnar.cells import Cells, Column, Reader, bools
+from stream_recon.normalise.columnar.reading import reader_of
+from stream_recon.normalise.columnar.scan import Bools, Ints
+from stream_recon.normalise.types.wire import Wire
+
+_MAX_LAYOUTS: Final = 256
+Columns = dict[str, Column]
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """The structs of a group's schemas (None: without a schema). ``sound``: the envelope's schema has what it must."""
+
+    key: Wire | None
+    after: Wire | None
+    before: Wire | None
+    sound: bool = True
+
+
+def wires_of(key: Wire | None, value: Wire | None, is_change: bool) -> Wires:
+    """The structs of keys and images, from the schemas of message keys and values."""
+    if value is None:
+        return Wires(key, None, None)
+    if not is_change:
+        return Wires(key, value, None, value.kind == "struct")
+    after, before = value.field_named("after"), value.field_named("before")
+    sound = all(one is not None and one.kind == "struct" for one in (after, before))
+    return Wires(key, after, before, sound)
+
+
+class Layouts:
+    """The readers of one feed, made once for each schema."""
+
+    def __init__(self, feed: FeedPlan) -> None:
+        self._nfc = feed.unicode_nfc
+        self._types = dict(feed.types)
+        self._zones = {c.upstream: c.timezone for c in feed.columns if c.timezone is not None}
+        self._readers: dict[tuple[str, Wire | None], Reader] = {}
+
+    def columns(self, plans: Sequence[ColumnPlan], wire: Wire | None, cells: Mapping[str, Cells], rows: Ints) -> Columns:
+        """Canonical columns by name, of these rows of the cells (by upstream name)."""
+        return {plan.name: self.reader(plan, wire)(taken(cells[plan.upstream or ""], rows)) for plan in plans}
+
+    def reader(self, plan: ColumnPlan, wire: Wire | None) -> Reader:
+        """The reader of a column under the struct ``wire``."""
+        found = self._readers.get((plan.name, wire))
+        if found is None:
+            if len(self._readers) >= _MAX_LAYOUTS * 16:
+                self._readers.clear()
+            upstream = plan.upstream or ""
+            rule = plan.type if plan.type is not None else self._types.get(upstream)
+            known = replace(plan, type=rule, timezone=self._zones.get(upstream))
+            field = None if wire is None else wire.field_named(upstream)
+            found = self._readers[(plan.name, wire)] = reader_of(known, field, self._nfc)
+        return found
+
+
+def taken(cells: Cells, rows: Ints) -> Cells:
+    """The cells of some rows, in ascending order."""
+    if len(rows) == len(cells):
+        return cells
+    return Cells(cells.texts, cells.start[rows], cells.end[rows], cells.kind[rows])
+
+
+def picked(column: Column, rows: Ints) -> Column:
+    """The same of a column that was read."""
+    if len(rows) == len(column.sure):
+        return column
+    tag = column.tag if isinstance(column.tag, int) else column.tag[rows]
+    return Column(tag, column.text.take(pa.array(rows)), column.sure[rows])
+
+
+def all_sure(columns: Columns, count: int) -> Bools:
+    """Rows of which every column holds."""
+    out = np.ones(count, np.bool_)
+    for column in columns.values():
+        out &= column.sure
+    return out
+
+
+def all_there(columns: Columns, count: int) -> Bools:
+    """Rows of which no column is null."""
+    out = np.ones(count, np.bool_)
+    for column in columns.values():
+        if column.text.null_count:
+            out &= bools(column.text.is_valid())
+    return out
+
+
+def all_equal(left: Columns, right: Columns, count: int) -> Bools:
+    """Rows in which the columns of ``right`` have tag and text of those in ``left``; a null is equal to nothing."""
+    out = np.ones(count, np.bool_)
+    for name, column in right.items():
+        out &= bools(pc.equal(left[name].text, column.text))
+        out &= np.asarray(left[name].tag == column.tag)
+    return out

@@ -1,0 +1,192 @@
+"""Canonical texts of numbers and booleans: tags ``n``, ``f`` and ``b``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stream_recon.normalise.columnar.binaries import decoded
+from stream_recon.normalise.columnar.cells import Cells, Column, Reader, binary, bools, data_of, lengths
+from stream_recon.normalise.columnar.scan import Bools, Bytes, Ints
+from stream_recon.normalise.columnar.shape import Kind
+
+N, F, B = ord("n"), ord("f"), ord("b")
+
+
+def text_view(array: pa.BinaryArray) -> pa.StringArray:
+    """The same bytes as strings, unchecked: they are known to be UTF-8."""
+    return array.view(pa.string())
+
+
+def int64s(cells: Cells) -> tuple[Ints, Bools]:
+    """Integer cells as int64 and which rows hold one; others are 0."""
+    valid = (cells.kind == Kind.INTEGER) & (cells.end - cells.start <= 20)
+    try:
+        parsed = text_view(cells.raw(valid)).cast(pa.int64())
+    except pa.ArrowInvalid:
+        valid &= cells.end - cells.start <= 18
+        parsed = text_view(cells.raw(valid)).cast(pa.int64())
+    out: Ints = parsed.fill_null(0).to_numpy(zero_copy_only=False)
+    return out, valid
+
+
+def integers(low: int, high: int) -> Reader:
+    """Reads integers from ``low`` to ``high``, both within 64 bits."""
+
+    def read(cells: Cells) -> Column:
+        value, valid = int64s(cells)
+        zero = (value == 0) & (cells.end - cells.start != 1)
+        valid &= (value >= low) & (value <= high) & ~zero
+        return Column(N, cells.raw(valid), valid | cells.null)
+
+    return read
+
+
+def signed(bits: int) -> Reader:
+    return integers(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+
+def boolean(cells: Cells) -> Column:
+    """``true`` and ``false``."""
+    valid = (cells.kind == Kind.TRUE) | (cells.kind == Kind.FALSE)
+    return Column(B, bits_text(cells.kind == Kind.TRUE, valid), valid | cells.null)
+
+
+def boolean_of_number(cells: Cells) -> Column:
+    """``true``, ``false``, ``1`` and ``0``; any other number is for the reference to refuse."""
+    digit = cells.texts.data[cells.start]
+    number = (cells.kind == Kind.INTEGER) & (cells.end - cells.start == 1) & ((digit == 0x30) | (digit == 0x31))
+    valid = number | (cells.kind == Kind.TRUE) | (cells.kind == Kind.FALSE)
+    return Column(B, bits_text((cells.kind == Kind.TRUE) | (number & (digit == 0x31)), valid), valid | cells.null)
+
+
+def bits_text(value: Bools, valid: Bools) -> pa.BinaryArray:
+    """``1`` and ``0``, null where not valid."""
+    codes = pa.array(value.astype(np.int8), mask=~valid)
+    return pa.array([b"0", b"1"], pa.binary()).take(codes)
+
+
+def plain_numbers(cells: Cells) -> Column:
+    """Any number from its own digits; those with an exponent, or a zero with a sign, are in doubt."""
+    valid = (cells.kind == Kind.INTEGER) | (cells.kind == Kind.NUMBER)
+    return Column(N, *plain(cells.raw(valid), cells.kind == Kind.NUMBER, valid, cells.null))
+
+
+def plain(raw: pa.BinaryArray, fraction: Bools, valid: Bools, null: Bools) -> tuple[pa.BinaryArray, Bools]:
+    """Canonical decimals of JSON number texts, and which rows hold."""
+    sure = valid | null
+    if fraction.any():
+        text = text_view(raw)
+        dotted = bools(pc.match_substring_regex(text, r"^[^eE]*\.[^eE]*$"))
+        sure &= ~fraction | dotted  # else an exponent, or an integer longer than those that the scan knows
+        trimmed = pc.utf8_rtrim(pc.utf8_rtrim(text, "0"), ".")
+        raw = pc.if_else(pa.array(fraction), trimmed, text).view(pa.binary())
+    data, offsets = data_of(raw)
+    two = np.flatnonzero(lengths(raw) == 2)
+    first = offsets[:-1][two]
+    minus_zero = two[(data[first] == 0x2D) & (data[first + 1] == 0x30)]
+    sure[minus_zero] = False
+    return raw, sure
+
+
+def numbers_or_texts(cells: Cells) -> Column:
+    """Exact numbers, bare or as strings of plain digits: a declared ``decimal``. Any other spelling is in doubt."""
+    text = cells.strings()
+    matched = bools(pc.match_substring_regex(text_view(text), r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"))
+    if not matched.any():
+        return plain_numbers(cells)
+    number = (cells.kind == Kind.INTEGER) | (cells.kind == Kind.NUMBER)
+    both = pc.coalesce(text, cells.raw(number)) if number.any() else text
+    dotted = bools(pc.match_substring(text_view(both), "."))
+    return Column(N, *plain(both, dotted | (cells.kind == Kind.NUMBER), matched | number, cells.null))
+
+
+def connect_decimal(scale: int) -> Reader:
+    """Reads base64 of a two's complement of at most 8 bytes, ``scale`` digits of it behind the point (0 to 18)."""
+    assert 0 <= scale <= 18
+
+    def read(cells: Cells) -> Column:
+        data, offsets, good = decoded(cells)
+        size = np.diff(offsets)
+        good &= (size > 0) & (size <= 8)
+        value = big_endian(data, offsets, np.where(good, size, 8))
+        good &= value != np.iinfo(np.int64).min
+        return Column(N, scaled(value, scale, good), good | cells.null)
+
+    return read
+
+
+def big_endian(data: Bytes, offsets: Ints, size: Ints) -> Ints:
+    """The signed integers of ``size`` (1 to 8) bytes at each offset."""
+    padded = np.concatenate([data, np.zeros(16, np.uint8)])
+    words: Ints = np.ndarray((len(padded) - 8,), dtype=">i8", buffer=padded.data, strides=(1,))
+    return words[offsets[:-1]].astype(np.int64) >> (64 - 8 * size)
+
+
+def scaled(value: Ints, scale: int, valid: Bools) -> pa.BinaryArray:
+    """``value / 10**scale`` as canonical text; null where not valid."""
+    if scale == 0:
+        return pa.array(value, mask=~valid).cast(pa.string()).view(pa.binary())
+    unit = 10**scale
+    size = np.abs(value)
+    whole, rest = size // unit, size % unit
+    head = pa.array(whole, mask=~valid).cast(pa.string())
+    digits = np.full((len(value), scale + 1), 0x2E, np.uint8)
+    for i in range(scale, 0, -1):
+        rest, digit = np.divmod(rest, 10)
+        digits[:, i] = digit + 0x30
+    tail = binary(digits.ravel(), np.arange(len(value) + 1, dtype=np.int64) * (scale + 1)).view(pa.string())
+    tail = pc.utf8_rtrim(pc.utf8_rtrim(tail, "0"), ".")
+    sign = pa.array(["", "-"]).take(pa.array((value < 0).astype(np.int8)))
+    return pc.binary_join_element_wise(sign, head, tail, "").view(pa.binary())
+
+
+def floats(single: bool) -> Reader:
+    """Reads float64, or float32 (``single``) after narrowing; what ECMAScript writes with an exponent is in doubt."""
+
+    def read(cells: Cells) -> Column:
+        valid = ((cells.kind == Kind.INTEGER) | (cells.kind == Kind.NUMBER)) & (cells.end - cells.start <= 40)
+        value = text_view(cells.raw(valid)).cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)
+        if single:
+            with np.errstate(over="ignore"):
+                narrow = value.astype(np.float32)
+            direct = text_view(cells.raw(valid)).cast(pa.float32()).fill_null(0.0).to_numpy(zero_copy_only=False)
+            valid &= narrow == direct
+            value = narrow.astype(np.float64)
+        size = np.abs(value)
+        valid &= (value == 0) | ((size >= 1e-4) & (size < 1e15))
+        text = pc.utf8_rtrim(pa.array(np.where(value == 0, 0.0, value), mask=~valid).cast(pa.string()), "")
+        return Column(F, _without_point_zero(text), valid | cells.null)
+
+    return read
+
+
+def _without_point_zero(text: pa.StringArray) -> pa.BinaryArray:
+    whole = pc.ends_with(text, ".0")
+    if not bools(whole).any():
+        return text.view(pa.binary())
+    return pc.if_else(whole, pc.utf8_slice_codeunits(text, 0, -2), text).view(pa.binary())
+
+
+def whole_numbers(cells: Cells) -> Column:
+    """Integers of any size from their own digits."""
+    valid = cells.kind == Kind.INTEGER
+    return Column(N, *plain(cells.raw(valid), ~valid & False, valid, cells.null))
+
+
+def fitting(inner: Reader, precision: int, scale: int) -> Reader:
+    """Reads as ``inner``; what has more digits than decimal(precision, scale) is in doubt."""
+
+    def read(cells: Cells) -> Column:
+        column = inner(cells)
+        data, offsets = data_of(column.text)
+        size = np.diff(offsets)
+        first = offsets[:-1]
+        negative = np.concatenate([data, np.zeros(1, np.uint8)])[first] == 0x2D
+        dot = pc.find_substring(text_view(column.text), ".").fill_null(-1).to_numpy(zero_copy_only=False)
+        whole = np.where(dot < 0, size, dot) - negative
+        fits = (whole <= precision - scale) & (np.where(dot < 0, 0, size - dot - 1) <= scale)
+        return Column(column.tag, column.text, column.sure & (fits | cells.null))
+
+    return read

@@ -1,0 +1,180 @@
+"""Digest rows of whole batches: operation, time, key and hashes, wherever nothing is in doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from stream_recon.model.messages import Messages, rows_schema
+from stream_recon.model.plan import ColumnPlan, FeedPlan, Format
+from stream_recon.normalise.columnar import events as ev
+from stream_recon.normalise.columnar.digests import Digests
+from stream_recon.normalise.columnar.envelope import Prefix, Prefixes, payloads
+from stream_recon.normalise.columnar.fields import Fields, Shapes
+from stream_recon.normalise.columnar.image import (
+    Columns,
+    Layouts,
+    Wires,
+    all_equal,
+    all_sure,
+    all_there,
+    picked,
+    taken,
+    wires_of,
+)
+from stream_recon.normalise.columnar.scan import Bools, Ints
+from stream_recon.normalise.columnar.shape import Path
+from stream_recon.normalise.columnar.texts import Distinct, accept
+
+_ENVELOPE_DEPTH: Final = 2
+_ROW_DEPTH: Final = 1
+_US_PER_MS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Messages whose keys and values have one schema each; None: without a key that is an object, without a value."""
+
+    which: Ints
+    key: Prefix | None
+    value: Prefix | None
+
+
+class RowMaker:
+    """Makes the rows of one feed. Its state is caches only: what was decoded before never changes a row."""
+
+    def __init__(self, feed: FeedPlan) -> None:
+        self._feed = feed
+        self._is_change = feed.format is Format.DEBEZIUM_JSON
+        self._layouts = Layouts(feed)
+        self._digests = Digests(feed)
+        ignored = Distinct(accept)
+        self._value_shapes = Shapes(_ENVELOPE_DEPTH if self._is_change else _ROW_DEPTH, ignored)
+        self._key_shapes = Shapes(_ROW_DEPTH, ignored)
+        self._value_prefixes, self._key_prefixes = Prefixes(), Prefixes()
+        self._keys = feed.key_columns
+        self._others = tuple(c for c in feed.columns if not c.key)
+        self._wanted = self._paths()
+
+    @staticmethod
+    def can(feed: FeedPlan) -> bool:
+        """Whether this feed can be vectorised at all: not with keyed hashes, and not with computed columns."""
+        return feed.hash_key is None and all(c.upstream is not None for c in feed.columns) and bool(feed.key_columns)
+
+    def rows(self, messages: Messages) -> tuple[list[pa.RecordBatch], Bools]:
+        """Batches of rows, and which messages are in them, one row each; the others are in doubt."""
+        sure = np.zeros(len(messages), np.bool_)
+        batches = []
+        for group in self._groups(messages):
+            for batch, here in self._group_rows(messages, group):
+                sure[here] = True
+                batches.append(batch)
+        return batches, sure
+
+    def _paths(self) -> tuple[Path, ...]:
+        columns = tuple(c.upstream or "" for c in self._feed.columns)
+        if self._is_change:
+            before = tuple(("before", c.upstream or "") for c in self._keys)
+            return tuple(dict.fromkeys([*ev.ENVELOPE, *before, *(("after", name) for name in columns)]))
+        extra = () if self._feed.event_time is None else (self._feed.event_time,)
+        return tuple(dict.fromkeys((name,) for name in (*columns, *extra)))
+
+    def _groups(self, messages: Messages) -> list[_Group]:
+        keys, unkeyed = self._key_prefixes.sort(messages.key, plain_is_none=True)
+        values, null = self._value_prefixes.sort(messages.value)
+        keyed: list[tuple[Prefix | None, Ints]] = [*keys, (None, unkeyed)]
+        valued: list[tuple[Prefix | None, Ints]] = [*values, (None, null)]
+        keyed, valued = ([part for part in parts if len(part[1])] for parts in (keyed, valued))
+        if len(keyed) == 1 and len(keyed[0][1]) == len(messages):
+            return [_Group(which, keyed[0][0], value) for value, which in valued]
+        crossed = [_Group(np.intersect1d(a, b, assume_unique=True), key, value) for key, a in keyed for value, b in valued]
+        return [group for group in crossed if len(group.which)]
+
+    def _group_rows(self, messages: Messages, group: _Group) -> list[tuple[pa.RecordBatch, Ints]]:
+        """The rows of a group, and the messages that they are; nothing if all is in doubt."""
+        wires = wires_of(*(None if one is None else one.wire for one in (group.key, group.value)), self._is_change)
+        fields, events, updates = self._events(messages, group, wires)
+        present = events.present
+        alive = events.sure & wires.sound
+        if group.key is None:
+            alive &= present
+        elif group.key.wire is None and wires.after is not None:
+            alive &= present  # a delete's key is then read by the schema of ``before``, or by none
+        rows = np.flatnonzero(alive)
+        if not len(rows):
+            return []
+        keys, sure = self._message_keys(messages, group, wires, rows)
+        images: Columns = {}
+        here = np.flatnonzero(present[rows])
+        if fields is not None:
+            images, keys, fine = self._images(fields, wires, rows[here], keys, here, updates)
+            sure[here] &= fine
+        assert keys is not None, "rows without a message key are present"
+        sure &= all_sure(keys, len(rows)) & all_there(keys, len(rows))
+        batch = self._digests.batch(group.which[rows], events, rows, keys, images, here)
+        if not sure.all():
+            batch = batch.filter(pa.array(sure))
+        return [(batch, group.which[rows[sure]])]
+
+    def _events(self, messages: Messages, group: _Group, wires: Wires) -> tuple[Fields | None, ev.Events, Bools]:
+        """Fields of the values, what they do, and which may have changed their key."""
+        broker = messages.timestamp[group.which] * _US_PER_MS
+        none = np.zeros(len(broker), np.bool_)
+        if group.value is None:
+            return None, ev.absences(broker, timed=not self._is_change and self._feed.event_time is None), none
+        fields = self._value_shapes.fields(payloads(messages.value, group.value, group.which), self._wanted)
+        if self._is_change:
+            events, updates = ev.changes(fields)
+            return fields, events, updates & fields.objects[ev.BEFORE]
+        name = self._feed.event_time
+        if name is None:
+            return fields, ev.rows_at_broker_time(fields, broker), none
+        return fields, ev.rows_at_column_time(fields, fields.cells[(name,)], self._time_reader(name, wires)), none
+
+    def _time_reader(self, name: str, wires: Wires) -> ev.Reader | None:
+        field = None if wires.after is None else wires.after.field_named(name)
+        if name not in dict(self._feed.types) and (field is None or field.name is None):
+            return None
+        return self._layouts.reader(ColumnPlan(f"\0{name}", name), wires.after)
+
+    def _message_keys(self, messages: Messages, group: _Group, wires: Wires, rows: Ints) -> tuple[Columns | None, Bools]:
+        """Key columns from the message keys of these rows of a group; None if its messages have none."""
+        if group.key is None:
+            return None, np.ones(len(rows), np.bool_)
+        texts = payloads(messages.key, group.key, group.which[rows])
+        fields = self._key_shapes.fields(texts, tuple((c.upstream or "",) for c in self._keys))
+        cells = {c.upstream or "": fields.cells[(c.upstream or "",)] for c in self._keys}
+        wire = wires.key if wires.key is not None else wires.after
+        return self._layouts.columns(self._keys, wire, cells, np.arange(len(rows))), fields.sure.copy()
+
+    def _images(
+        self, fields: Fields, wires: Wires, rows: Ints, keys: Columns | None, here: Ints, updates: Bools
+    ) -> tuple[Columns, Columns, Bools]:
+        """Canonical columns of the present rows, the keys (from the images if from nowhere else), and which rows hold."""
+        side: Path = ("after",) if self._is_change else ()
+        cells = {c.upstream or "": fields.cells[(*side, c.upstream or "")] for c in self._feed.columns}
+        others = self._layouts.columns(self._others, wires.after, cells, rows)
+        own = self._layouts.columns(self._keys, wires.after if wires.after is not None else wires.key, cells, rows)
+        fine = all_sure(others, len(rows)) & all_sure(own, len(rows))
+        if keys is None:
+            keys = own
+        else:
+            fine &= all_equal({name: picked(column, here) for name, column in keys.items()}, own, len(rows))
+        changed = np.flatnonzero(updates[rows])
+        if len(changed):
+            fine[changed] &= self._same_before(fields, wires, rows[changed], {n: picked(c, changed) for n, c in own.items()})
+        return others, keys, fine
+
+    def _same_before(self, fields: Fields, wires: Wires, rows: Ints, own: Columns) -> Bools:
+        """Updates whose ``before`` has the same key, or not all of one: no change of key hides in them."""
+        cells = {c.upstream or "": fields.cells[("before", c.upstream or "")] for c in self._keys}
+        before = self._layouts.columns(self._keys, wires.before if wires.before is not None else wires.key, cells, rows)
+        partly = np.zeros(len(rows), np.bool_)
+        for name in cells:
+            partly |= taken(cells[name], rows).null
+        return partly | (all_sure(before, len(rows)) & all_equal(own, before, len(rows)))
+
+

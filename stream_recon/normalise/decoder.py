@@ -1,0 +1,15 @@
+"""The contract of every decoder: a batch of messages of one upstream partition to rows, control records and dead letters."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stream_recon.model.messages import Decoded, Messages
+
+
+class Decoder(Protocol):
+    """Pure: the same messages give the same bytes, whatever was decoded before. Never raises for what a message holds."""
+
+    def decode(self, messages: Messages) -> Decoded:
+        """Every message becomes exactly one of rows, control record, dead letter (DESIGN 3.7, law 3)."""
+        ...

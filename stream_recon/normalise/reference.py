@@ -1,0 +1,70 @@
+"""The reference decoder: exact, one message at a time (DESIGN section 4). What the vectorised one cannot do comes here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from stream_recon.errors import ConfigError
+from stream_recon.model.messages import DeadLetter, Decoded, Messages, rows_schema
+from stream_recon.model.plan import FeedPlan, Format
+from stream_recon.normalise.canonical import Digester, RowDigest
+from stream_recon.normalise.formats import MessageFormat, Row
+from stream_recon.normalise.formats.debezium_json import DebeziumJson
+from stream_recon.normalise.formats.json import PlainJson
+from stream_recon.normalise.row_reader import RowReader, key_text
+
+_FORMATS: Final[dict[Format, Callable[[RowReader], MessageFormat]]] = {Format.DEBEZIUM_JSON: DebeziumJson, Format.JSON: PlainJson}
+
+
+class ReferenceDecoder:
+    """Decodes the messages of one feed. Raises ``ConfigError`` when made if the feed cannot work; nothing after."""
+
+    def __init__(self, feed: FeedPlan) -> None:
+        names = [column.name.encode("utf-8") for column in feed.columns]
+        assert names == sorted(set(names)), "columns stand in byte order of their names, each once"
+        if not feed.key_columns:
+            raise ConfigError(f"side {feed.side}: key: expected at least one column")
+        self._large = tuple(column.large for column in feed.columns)
+        self._schema = rows_schema(sum(self._large))
+        self._digester = Digester(feed.hash_key)
+        self._format: MessageFormat = _FORMATS[feed.format](RowReader(feed))
+
+    def decode(self, messages: Messages) -> Decoded:
+        """Every message, in order."""
+        return self.decode_some(messages, range(len(messages)))
+
+    def decode_some(self, messages: Messages, which: Sequence[int]) -> Decoded:
+        """The messages at these positions, in this order; ``message`` of a row is its position in all of ``messages``."""
+        rows: list[tuple[Any, ...]] = []
+        control: list[int] = []
+        dead: list[DeadLetter] = []
+        for position in which:
+            at = int(position)
+            key, value = messages.key[at].as_py(), messages.value[at].as_py()
+            outcome = self._format.decode(key, value, int(messages.timestamp[at]))
+            if outcome.reason is not None:
+                text = None if outcome.key is None else key_text(outcome.key)
+                dead.append(DeadLetter(at, outcome.reason, None if text is None else self._digester.key_id(text), text))
+            elif outcome.rows:
+                rows += [self._columns(at, index, row) for index, row in enumerate(outcome.rows)]
+            else:
+                control.append(at)
+        assert len({row[0] for row in rows}) + len(control) + len(dead) == len(which)
+        return Decoded(self._batch(rows), np.array(control, np.int32), tuple(dead))
+
+    def _columns(self, message: int, index: int, row: Row) -> tuple[Any, ...]:
+        text = None if row.key is None else key_text(row.key)
+        key = None if text is None else self._digester.key_id(text)
+        absent = RowDigest(None, None, (None,) * sum(self._large))
+        digest = absent if row.cells is None else self._digester.row(row.cells, self._large)
+        head = (message, index, int(row.op), row.t, key, text, digest.hash)
+        return (*head, digest.rest, *digest.large) if digest.large else head
+
+    def _batch(self, rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(self._schema)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
