@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 # The first interpreter that is new enough and can make a virtual environment; `make PYTHON=/path/to/python3 ...` overrides.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3
@@ -17,7 +18,7 @@ help: ## this list
 
 setup: $(READY) ## the virtual environment in .venv, from hash-locked requirements
 
-$(READY): requirements/dev.txt pyproject.toml
+$(LOCKED): requirements/dev.txt
 	@python=""; \
 	for candidate in $(if $(PYTHON),$(PYTHON),$(CANDIDATES)); do \
 	  if command -v $$candidate >/dev/null 2>&1 \
@@ -30,6 +31,9 @@ $(READY): requirements/dev.txt pyproject.toml
 	echo "installing into $(VENV) with $$python: about half a minute"; \
 	$$python -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(READY): $(LOCKED) pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -27,8 +27,8 @@ from stream_recon.normalise.reference import ReferenceDecoder
 
 Row = dict[str, Any]
 _START_US = 1_795_239_981_924_593
-_WORDS = ("café crème", "plain text of some length", "a \"quoted\" word", "x", "two\nlines")
-_TYPES = {
+_WORDS = ("café crème", "plain text of some length", 'a "quoted" word', "x", "two\nlines")
+_TYPES: dict[str, Row] = {
     "id": {"type": "int64"},
     "customer": {"type": "string", "name": "io.debezium.data.Uuid"},
     "amount": {"type": "bytes", "name": "org.apache.kafka.connect.data.Decimal", "parameters": {"scale": "4"}},
@@ -47,10 +47,10 @@ _DECLARED = {
     "raw": TypeRule("bytes", ("base64",)),
     "due": TypeRule("date"),
 }
-_SOURCE = {
+_SOURCE: Row = {
     "version": "3.7.0.Final", "connector": "postgresql", "name": "pg", "ts_ms": 0, "snapshot": "false", "db": "shop",
-    "sequence": "[null,\"26765488\"]", "ts_us": 0, "ts_ns": 0, "schema": "public", "table": "orders", "txId": 733, "lsn": 26765488,
-    "xmin": None, "origin": None, "origin_lsn": None,
+    "sequence": "[null,\"26765488\"]", "ts_us": 0, "ts_ns": 0, "schema": "public", "table": "orders", "txId": 733,
+    "lsn": 26765488, "xmin": None, "origin": None, "origin_lsn": None,
 }  # fmt: skip
 
 
@@ -95,13 +95,17 @@ def with_schema(payload: Any, schema: bytes) -> bytes:
 
 def envelope_schema() -> bytes:
     """A Connect schema of about 3 KB."""
-    row = [{**kind, "optional": True, "field": name} for name, kind in _TYPES.items()]
+    row: list[Row] = [{**kind, "optional": True, "field": name} for name, kind in _TYPES.items()]
     source = [
-        {"type": "int64" if name.startswith(("ts_", "tx", "lsn", "xmin", "origin_")) else "string", "optional": True, "field": name}
+        {
+            "type": "int64" if name.startswith(("ts_", "tx", "lsn", "xmin", "origin_")) else "string",
+            "optional": True,
+            "field": name,
+        }
         for name in _SOURCE
     ]
     block = [{"type": "string", "optional": False, "field": "id"}]
-    structs = {"before": row, "after": row, "source": source, "transaction": block}
+    structs: dict[str, list[Row]] = {"before": row, "after": row, "source": source, "transaction": block}
     fields: list[Row] = [
         {"type": "struct", "fields": inner, "optional": True, "name": f"pg.public.orders.{name.title()}", "field": name}
         for name, inner in structs.items()
@@ -120,7 +124,9 @@ def feed(form: Format, *, declared: bool) -> FeedPlan:
 
 def schema_messages(rows: list[Row]) -> tuple[list[bytes], list[bytes]]:
     schema = envelope_schema()
-    keys = compact({"type": "struct", "fields": [{"type": "int64", "optional": False, "field": "id"}], "optional": False, "name": "K"})
+    keys = compact(
+        {"type": "struct", "fields": [{"type": "int64", "optional": False, "field": "id"}], "optional": False, "name": "K"}
+    )
     return [with_schema({"id": r["id"]}, keys) for r in rows], [with_schema(envelope(r, at), schema) for at, r in enumerate(rows)]
 
 

@@ -19,6 +19,9 @@ from stream_recon.model.versions import NULL_HASH, State
 from stream_recon.model.digest import Flag
 
 
+UNFILLABLE = 1 << 15
+"""Set on a version whose predecessor in the log is not its predecessor in order; never in the digest log."""
+
 _STRETCH = int(Flag.MARK | Flag.TOMBSTONE)
 
 
@@ -50,9 +53,11 @@ class Version:
 
     def same(self, other: Version) -> bool:
         """Both known, and the same row or both absent."""
-        if not (self.known and other.known) or self.state != other.state:
+        if not (self.known and other.known):
             return False
-        return self.state != State.PRESENT or self.ident == other.ident
+        if State.PRESENT in (self.state, other.state):
+            return self.state == other.state and self.ident == other.ident
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +85,20 @@ class Step:
     passed: bool
 
 
-def fold(base: Version | None, rows: Sequence[Version], truncates: Sequence[Truncate], *, event_time: bool) -> list[Step]:
-    """All rows of a key after ``base`` in order, truncates included that fall on an earlier version; ``rows`` in any order."""
+def fold(
+    base: Version | None, rows: Sequence[Version], truncates: Sequence[Truncate], *, event_time: bool, early: Sequence[Truncate] = ()
+) -> list[Step]:
+    """All rows of a key after ``base`` in order, truncates included that fall on an earlier version; ``rows`` in any order.
+
+    ``early``: those of the truncates that have such a version, too, among rows that are not given because their time is later.
+    """
     rows = [_late_after_truncate(row, truncates) for row in rows if not row.stretch]
     steps: list[Step] = []
     current = base
-    for version in _sequence(base, rows, truncates, event_time):
+    for version in _sequence(base, rows, truncates, early, event_time):
         passed = current is not None and (_older(version, current) if event_time else _overtakes(current, version))
         if not passed:
-            version = filled(version, current)
-            current = version
+            current = version = filled(version, current)
         steps.append(Step(version, passed))
     return steps
 
@@ -110,8 +119,12 @@ def standing(base: Version | None, steps: Iterable[Step]) -> Version | None:
 
 
 def filled(version: Version, previous: Version | None) -> Version:
-    """The version with its unknown large columns taken from the one before it, as far as that knows them."""
-    if not version.holes or previous is None or previous.state != State.PRESENT:
+    """The version with its unknown large columns taken from the one before it, as far as that knows them.
+
+    Not if the log has another one in between: a row before it in its partition with a later time (``UNFILLABLE``), or it is
+    passed over itself (docs/decisions/0005).
+    """
+    if not version.holes or version.flags & UNFILLABLE or previous is None or previous.state != State.PRESENT:
         return version
     ident, holes = bytearray(version.ident), version.holes
     for i in range(len(ident) // 32 - 1):
@@ -138,11 +151,15 @@ def _late_after_truncate(row: Version, truncates: Sequence[Truncate]) -> Version
     return row
 
 
-def _sequence(base: Version | None, rows: Sequence[Version], truncates: Sequence[Truncate], event_time: bool) -> list[Version]:
+def _sequence(
+    base: Version | None, rows: Sequence[Version], truncates: Sequence[Truncate], early: Sequence[Truncate], event_time: bool
+) -> list[Version]:
     """Rows and truncates in order; at equal times a truncate stands before the rows of other partitions."""
     clock = (lambda v: v.t) if event_time else (lambda v: v.time)  # noqa: E731
-    known = [*rows, *([base] if base is not None else [])]
-    cuts = [c for c in truncates if _after(c, base, event_time) and any(_earlier(v, c, event_time) for v in known)]
+    known = [v for v in (*rows, *([base] if base is not None else [])) if not v.flags & Flag.MARK]
+    cuts = [
+        c for c in truncates if _after(c, base, event_time) and (c in early or any(_earlier(v, c, event_time) for v in known))
+    ]
     ordered = sorted(rows, key=lambda v: (clock(v), v.rank, v.offset, v.index, not v.flags & Flag.MARK))
     out: list[Version] = []
     for cut in sorted(cuts, key=lambda c: (clock(c.version()), c.rank, c.offset)):
@@ -163,7 +180,7 @@ def _earlier(version: Version, cut: Truncate, event_time: bool) -> bool:
     """By offset in the truncate's own partition, by time in others."""
     if version.part == cut.part:
         return version.offset < cut.offset
-    return version.t < cut.t if event_time else version.time < cut.time
+    return version.time < cut.time and (not event_time or version.t < cut.t)
 
 
 def unpack(record: np.void, rank: Sequence[int]) -> Version:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stream_recon.align.fold import Truncate, Version, unpack
+from stream_recon.align.fold import UNFILLABLE, Truncate, Version, unpack
 from stream_recon.align.pieces import Grid, Ints, Mask, Rows, Sealed, Versions, Words, concat, seal
 from stream_recon.model.versions import State, version_dtype
 from stream_recon.model.digest import Flag
@@ -69,6 +69,7 @@ class Side:
     carried: list[tuple[int, int, Version]] = field(default_factory=list)
     """Stretches that began before ``folded`` and are not over: key halves and mark."""
     top: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    _early: dict[tuple[int, int], list[Truncate]] | None = None
 
     # ---- rows in -------------------------------------------------------------------------------------------------------
 
@@ -81,6 +82,7 @@ class Side:
 
     def add(self, rows: Rows, sequence: int) -> list[tuple[int, Segment]]:
         """Files rows by piece, truncates apart; returns the new segments for the store."""
+        self._early = None
         flags = rows.version["flags"]
         cut = (flags & Flag.TRUNCATE) != 0
         if cut.any():
@@ -88,6 +90,8 @@ class Side:
             rows = rows.take(~cut)
         if not len(rows):
             return []
+        if self.rules.large and not self.rules.event_time:
+            self._flag_unfillable(rows)
         piece = self.rules.grid.pieces_of(rows.version["time"])
         low, high = int(piece.min()), int(piece.max())
         numbers = [low] if low == high else np.unique(piece).tolist()
@@ -100,6 +104,18 @@ class Side:
             self.segments.setdefault(number, []).append(segment)
             out.append((number, segment))
         return out
+
+    def _flag_unfillable(self, rows: Rows) -> None:
+        """Marks rows with an unknown large column that were overtaken in time by an earlier row of their key and partition."""
+        version = rows.version
+        for i in np.flatnonzero(version["holes"]):
+            for held in (rows, *(self._rows(n, s) for n, segments in self.segments.items() for s in segments)):
+                other = held.version
+                before = (other["part"] == version["part"][i]) & (other["offset"] < version["offset"][i])
+                before &= (other["time"] > version["time"][i]) & ((other["flags"] & Flag.MARK) == 0)
+                if (before & (held.high == rows.high[i]) & (held.low == rows.low[i])).any():
+                    version["flags"][i] |= UNFILLABLE
+                    break
 
     def _truncate(self, version: np.void) -> Truncate:
         part = int(version["part"])
@@ -130,7 +146,7 @@ class Side:
 
     def _make(self, number: int) -> Sealed:
         segments = self.segments[number]
-        rows = concat([s.rows if s.rows is not None else self.load(number, s.sequence) for s in segments])
+        rows = concat([self._rows(number, s) for s in segments])
         for segment in segments:
             segment.rows = None
         version = rows.version
@@ -145,6 +161,24 @@ class Side:
             sealed = seal(rows, (offset < self.top[part]) | self._cut(version), None)
         np.maximum.at(self.top, part, offset)
         return sealed
+
+    def cut_early(self) -> dict[tuple[int, int], list[Truncate]]:
+        """Truncates that are to fall on keys whose earlier version, by offset, has a later time: by key, open truncates only."""
+        if self._early is not None:
+            return self._early
+        out: dict[tuple[int, int], list[Truncate]] = {}
+        for cut in self.open_truncates(FOREVER):
+            for number, segments in self.segments.items():
+                for rows in [self._rows(number, s) for s in segments] if 2 * (cut.time // self.rules.grid.window) <= number else []:
+                    version = rows.version
+                    before = (version["part"] == cut.part) & (version["offset"] < cut.offset) & (version["time"] >= cut.time)
+                    for i in np.flatnonzero(before & ((version["flags"] & Flag.MARK) == 0)):
+                        out.setdefault((int(rows.high[i]), int(rows.low[i])), []).append(cut)
+        self._early = out
+        return out
+
+    def _rows(self, number: int, segment: Segment) -> Rows:
+        return segment.rows if segment.rows is not None else self.load(number, segment.sequence)
 
     def _cut(self, version: Versions) -> Mask:
         """Rows that a truncate may fall on although its effect is in the base state: late, or before it in its partition."""
@@ -198,28 +232,27 @@ class Side:
                 for row in piece.rows_of(place)[0]:
                     yield unpack(piece.rows.version[row], self.rank)
 
-    def resolve(self, versions: Versions, before: int) -> Mask:
+    def resolve(self, versions: Versions, before: int) -> tuple[Mask, Mask]:
         """Turns what stands into what is known before ``before`` (µs): forgotten deletes, holes, loading, partial history.
 
-        Changes ``state`` in place; returns where a key is unknown only because its side was still loading.
+        Changes ``state`` in place; returns where a key had no version while its side was loading, and where that alone makes it
+        unknown.
         """
         state = versions["state"]
-        forgotten = (state == State.ABSENT) & (versions["time"] <= before - self.rules.forget)
-        state[forgotten] = State.NEVER
+        state[(state == State.ABSENT) & (versions["time"] <= before - self.rules.forget)] = State.NEVER
+        never = state == State.NEVER
+        first = never | ((state == State.UNKNOWN) & ((versions["flags"] & _STRETCH) == _STRETCH))
         for hole in self.holes:
             if hole.since < before:
-                hit = (versions["part"] == hole.part) & (versions["offset"] < hole.start) & (state != State.NEVER)
-                state[hit] = State.UNKNOWN
-        holes = versions["holes"] != 0 if self.rules.large else np.zeros(len(versions), bool)
-        state[holes & (state == State.PRESENT)] = State.UNKNOWN
-        never = state == State.NEVER
-        if self.rules.partial_history or any(hole.since < before for hole in self.holes):
+                state[(versions["part"] == hole.part) & (versions["offset"] < hole.start) & ~never] = State.UNKNOWN
+        if self.rules.large:
+            state[(versions["holes"] != 0) & (state == State.PRESENT)] = State.UNKNOWN
+        loading = self.loaded is not None and before <= self.loaded
+        hidden = self.rules.partial_history or any(hole.since < before for hole in self.holes)
+        if loading or hidden:
             state[never] = State.UNKNOWN
-            return np.zeros(len(versions), bool)
-        if self.loaded is not None and before <= self.loaded:
-            state[never] = State.UNKNOWN
-            return never
-        return np.zeros(len(versions), bool)
+        nowhere = np.zeros(len(versions), bool)
+        return (first if loading else nowhere), (never if loading and not hidden else nowhere)
 
     # ---- folding -------------------------------------------------------------------------------------------------------
 
@@ -236,4 +269,4 @@ class Side:
                     self.carried.append((int(rows.high[i]), int(rows.low[i]), mark))
         for number in [n for n in self.segments if n < end]:
             del self.segments[number], self.sealed[number]
-        self.folded = end
+        self.folded, self._early = end, None

@@ -40,8 +40,10 @@ class Judged:
     target: Versions
     verdict: npt.NDArray[np.uint8]
     kinds: Mapping[int, Kind]
-    source_loading: Mask
-    target_loading: Mask
+    loading: tuple[Mask, Mask]
+    """By side: the key is left unknown, and had no version there while the side was loading."""
+    only_loading: int
+    """Keys that are inconclusive for no other reason."""
     source_rows: int
     target_rows: int
     late: int
@@ -78,11 +80,11 @@ class Closer:
             target,
             verdict,
             self._kinds(high, low, source, target, np.flatnonzero(verdict == Verdict.DIFFERENT), odd, span),
-            source_loading & inconclusive,
-            target_loading & inconclusive,
+            (source_loading[0] & inconclusive, target_loading[0] & inconclusive),
+            int((inconclusive & ~unsure & ~(unknown(source) & ~source_loading[1]) & ~(unknown(target) & ~target_loading[1])).sum()),
             _rows(source_pieces) + sum(k.cuts[0] for k in odd.values()),
             _rows(target_pieces) + sum(k.cuts[1] for k in odd.values()),
-            _late(source_pieces) + _late(target_pieces),
+            _late(source_pieces) + _late(target_pieces) + sum(k.late_cuts for k in odd.values()),
         )
 
     # ---- which keys ----------------------------------------------------------------------------------------------------
@@ -98,6 +100,8 @@ class Closer:
         yield from self.base.keys()
         yield from ((p.high, p.low) for p in self.source.pieces(None, self.source.reads_to(span.ahead)))
         yield from ((p.high, p.low) for p in self.target.pieces(None, self.target.reads_to(span.settled)))
+        for early in (self.source.cut_early(), self.target.cut_early()):
+            yield np.array([h for h, _ in early], np.uint64), np.array([k for _, k in early], np.uint64)
 
     def _odd_keys(self, high: Words, low: Words, span: Span) -> dict[int, OddKey]:
         odd = self.source.odd(high, low, self.source.reads_to(span.ahead))

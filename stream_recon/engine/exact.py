@@ -36,6 +36,7 @@ class OddKey:
     ahead: tuple[Version, ...]
     unsure: bool
     cuts: tuple[int, int]
+    late_cuts: int
     touched: bool
 
 
@@ -45,13 +46,14 @@ class KeyHistory:
     def __init__(self, side: Side, base: np.void, high: int, low: int, until: int) -> None:
         self._side = side
         self._base = None if base["state"] == State.NEVER else unpack(base, side.rank)
+        self._early = [] if not side.truncates else side.cut_early().get((high, low), [])
         self._rows = [v for v in side.history(high, low, side.reads_to(until)) if v.time < until]
 
     def steps(self, before: int) -> list[Step]:
         """The key's rows with a time below ``before`` (µs), in order."""
         rows = [v for v in self._rows if v.time < before]
         cuts = [c for c in self._side.truncates if c.time < before]
-        return fold(self._base, rows, cuts, event_time=self._side.rules.event_time)
+        return fold(self._base, rows, cuts, event_time=self._side.rules.event_time, early=self._early)
 
     def version(self, before: int) -> Version | None:
         """What stands before a time, without what only the side knows (holes, loading, history)."""
@@ -85,7 +87,8 @@ def odd_key(source: Side, target: Side, bases: tuple[np.void, np.void], high: in
     right = KeyHistory(target, bases[1], high, low, span.settled)
     ahead = [s.version for s in left.steps(span.ahead)]
     cuts = [_inside(h.steps(span.end), span, Flag.TRUNCATE) for h in (left, right)]
-    touching = [_inside(h.steps(span.end), span, None) for h in (left, right)]
+    late = sum(_inside(h.steps(span.end), span, Flag.TRUNCATE, Flag.LATE) for h in (left, right))
+    touching = [_inside(h.steps(span.end), span) for h in (left, right)]
     return OddKey(
         left.version(span.start),
         left.version(span.end),
@@ -94,11 +97,12 @@ def odd_key(source: Side, target: Side, bases: tuple[np.void, np.void], high: in
         tuple(v for v in ahead if span.end <= v.time),
         left.unsure(span.end, span.ahead),
         (cuts[0], cuts[1]),
+        late,
         any(touching),
     )
 
 
-def _inside(steps: Sequence[Step], span: Span, flag: Flag | None) -> int:
-    """Rows of the window that carry a flag; without one, those that are more than a mark."""
+def _inside(steps: Sequence[Step], span: Span, *wanted: Flag) -> int:
+    """Rows of the window that carry all these flags; without one, those that are more than a mark."""
     flags = [s.version.flags for s in steps if span.start <= s.version.time < span.end]
-    return sum(1 for f in flags if (f & flag if flag is not None else not f & Flag.MARK))
+    return sum(1 for f in flags if (all(f & w for w in wanted) if wanted else not f & Flag.MARK))

@@ -149,7 +149,8 @@ class Normaliser:
         self._progress[upstream] = Progress(stop, replace(clock, gone=gone), counts)
         self._pending.setdefault(upstream, []).append(digest)
         self._undecodable.setdefault(upstream, []).extend(undecodable)
-        self._note_first(upstream, digest, undecodable)
+        if len(rows) and upstream not in self._first:
+            self._first[upstream] = int(stamps.time[0])
         return [SetAside(upstream, int(messages.offset[d.message]), int(messages.timestamp[d.message]), d) for d in decoded.dead]
 
     def lift(self, upstream: Upstream, to: int) -> None:
@@ -158,10 +159,11 @@ class Normaliser:
         self._progress[upstream] = replace(at, clock=at.clock.lifted(to))
 
     def skip(self, upstream: Upstream, to: int) -> None:
-        """Positions up to ``to`` are lost: the next range starts there, which its reader takes for a gap."""
+        """Positions up to ``to`` are lost: the next range, which may be empty, starts there: its reader takes that for a gap."""
         assert not self._pending.get(upstream), "flush before a gap"
         self._progress[upstream] = replace(self._progress[upstream], position=to)
         self._sent[upstream] = to
+        self._pending[upstream] = []
 
     def flush(self) -> list[Block]:
         """One block for each digest partition, or none if nothing was read since the last flush."""
@@ -272,16 +274,6 @@ class Normaliser:
             if letter.key is not None:
                 marks.append(_mark(letter.key, letter.key_text, since, offset, Flag(0)))
         return undecodable, marks
-
-    def _note_first(self, upstream: Upstream, digest: pa.RecordBatch, undecodable: Sequence[Undecodable]) -> None:
-        """The effective time of the first row or dead letter since the last flush: where a gap before it ends."""
-        if upstream in self._first:
-            return
-        candidates = [(u.offset, u.since) for u in undecodable]
-        if len(digest):
-            candidates.append((digest.column("offset")[0].as_py(), digest.column("time")[0].as_py()))
-        if candidates:
-            self._first[upstream] = min(candidates)[1]
 
     def _range(self, upstream: Upstream) -> Range:
         at = self._progress[upstream]

@@ -198,7 +198,7 @@ class Pair:
         start, end = number * rules.window, (number + 1) * rules.window
         span = Span(start, end, end + rules.settle, end + rules.settle + rules.clock_skew)
         judged = self.closer.close(span, self._again(number))
-        self._remember_loading(judged)
+        self._remember_loading(number, judged)
         events = [Event("discrepancies", e.id, e.body) for e in self._live(judged, span, marks)]
         causes = tuple(c for c in memory.causes if c.covers(start, end))
         verdicts = np.bincount(judged.verdict, minlength=3)
@@ -209,7 +209,7 @@ class Pair:
             "equal": int(verdicts[Verdict.EQUAL]),
             "different": int(verdicts[Verdict.DIFFERENT]),
             "inconclusive": int(verdicts[Verdict.INCONCLUSIVE]),
-            "loading": int((judged.source_loading | judged.target_loading).sum()),
+            "loading": judged.only_loading,
             "late": judged.late,
             "dead_letters": self._begun(causes, start, end),
             "repeated": memory.repeated,
@@ -227,17 +227,18 @@ class Pair:
         keys = [k for side, held in self._loading() if side.loaded is not None and side.loaded // self.rules.window == number for k in held]
         return np.array([h for h, _ in keys], np.uint64), np.array([k for _, k in keys], np.uint64)
 
-    def _remember_loading(self, judged: Judged) -> None:
-        for which, loading in enumerate((judged.source_loading, judged.target_loading)):
-            held, prefix = self.unknown[which], self.store.prefix(b"U") + bytes([which])
-            for i in np.flatnonzero(loading) if not held else range(len(loading)):
-                key = int(judged.high[i]), int(judged.low[i])
-                if loading[i]:
-                    held[key] = None
-                    self.store.store.put(prefix + key_id(key), b"")
-                elif key in held:
-                    del held[key]
+    def _remember_loading(self, number: int, judged: Judged) -> None:
+        """Keys that this window leaves unknown because a side was loading wait for the window in which that ends."""
+        for which, (side, held) in enumerate(self._loading()):
+            prefix = self.store.prefix(b"U") + bytes([which])
+            if held and side.loaded is not None and side.loaded // self.rules.window == number:
+                for key in held:
                     self.store.store.delete(prefix + key_id(key))
+                held.clear()
+            for i in np.flatnonzero(judged.loading[which]):
+                key = int(judged.high[i]), int(judged.low[i])
+                held[key] = None
+                self.store.store.put(prefix + key_id(key), b"")
 
     def _begun(self, causes: Sequence[Cause], start: int, end: int) -> int:
         """Dead letters whose stretch begins in ``[start, end)``: each is counted in one certificate."""

@@ -165,9 +165,11 @@ class Pipeline:
         record = Lift(self.layout.plan.name, upstream.side, upstream.topic, upstream.topic_id, upstream.partition, position, to)
         self._everywhere(encode(record), appended, {_commit_key(upstream): _commit(normaliser, upstream)})
 
-    def skip(self, upstream: Upstream, to: int) -> None:
+    def skip(self, upstream: Upstream, to: int, appended: int) -> None:
         """Positions of a partition up to ``to`` are lost."""
-        self.normalisers[upstream.side].skip(upstream, to)
+        normaliser = self.normalisers[upstream.side]
+        normaliser.skip(upstream, to)
+        self._append([normaliser.flush()], [], appended)
 
     def end(self, appended: int) -> None:
         """End of input: every watermark to infinity."""

@@ -82,8 +82,8 @@ class Range:
     """Positions ``[start, end)`` of one upstream partition, and where its time stands at ``end``.
 
     ``watermark`` (µs) includes lifts, ``raw`` does not; null before the first change. ``leading``: no change and no lift yet.
-    ``loaded``: largest effective time of the snapshot reads in front. ``first``: smallest effective time that this range could
-    hold, taken from its first row or dead letter (null: none). ``counts`` only in the partition's home digest partition.
+    ``loaded``: largest effective time of the snapshot reads in front. ``first``: effective time of its first row, where
+    a gap before it ends (null: none). ``counts`` only in the partition's home digest partition.
     """
 
     feed: str

@@ -36,8 +36,9 @@ class RowReader:
         self.has_placeholders = feed.format is not Format.JSON
         self.rest_expressions = self._expressions([column for column in feed.columns if not column.key])
         self.key_expressions = self._expressions(feed.key_columns)
-        zones = {c.upstream: load_zone(c.timezone) for c in feed.columns if c.upstream is not None and c.timezone is not None}
-        self._options = {name: Options(feed.unicode_nfc, zone) for name, zone in zones.items()}
+        zones = dict(feed.timezones)
+        zones.update((c.upstream, c.timezone) for c in feed.columns if c.upstream is not None and c.timezone is not None)
+        self._options = {name: Options(feed.unicode_nfc, load_zone(zone)) for name, zone in zones.items()}
         self._plain_options = Options(feed.unicode_nfc)
         self._layouts: dict[Wire | None, Layout] = {}
         for column in feed.columns:

@@ -101,7 +101,7 @@ class Drive:
                 self.pipeline.lift(upstream, lift.to, self.now)
                 index += 1
             elif isinstance(items[0], Gap):
-                self.pipeline.skip(upstream, items.pop(0).to)
+                self.pipeline.skip(upstream, items.pop(0).to, self.now)
                 index += 1
             else:
                 run = []

@@ -79,9 +79,19 @@ class Folder:
         if entry.kind != "partial":
             return Content(known=True, value=entry.value)
         assert entry.value is not None
+        if current is not None and self._passes_over(current, entry) or self._overtaken(entry):
+            return UNKNOWN
         if current is None or not content.known or content.value is None or self._hidden_before(entry, current):
             return UNKNOWN
         return Content(known=True, value=(entry.value[0], content.value[1]))
+
+    def _overtaken(self, entry: Entry) -> bool:
+        """In log order: is an earlier row of the key in its partition still to come in time? What it left is not known yet."""
+        others = self.timeline.entries.get(entry.key, [])
+        return self.timeline.in_log_order and any(
+            o.kind != "mark" and entry.beside(o.topic, o.partition) and o.offset < entry.offset and o.effective > entry.effective
+            for o in others
+        )
 
     def _hidden_before(self, entry: Entry, current: Entry) -> bool:
         """Was the key unknown, by a gap or a tombstone, when this version came?"""

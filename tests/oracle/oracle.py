@@ -60,7 +60,8 @@ Where the page leaves room, this is what was read out of it.
 14. `history: partial`: unknown if the side has no version of the key before v (not: in the whole input).
 15. A partial row is filled from the version before it in the fold (the current one: passed-over versions fill nothing), among
     the versions below v, and is unknown if that one is unknown, absent or missing, or if the key was unknown then by 5, 6 or
-    7. Its whole hash is then unknown, even if the known column differs. Not filled = reason other than loading.
+    7; in log order also if it is passed over itself, or if a row before it in its partition has a later time: what stands
+    before it in time is then not what stood before it in the database. Its whole hash is then unknown, even if the known column differs. Not filled = reason other than loading.
 16. Kinds: "a version before e" is one with effective time < e. `forget_deleted`: absent with the last version's effective
     time + forget_deleted <= e makes `unexpected_in_target`; nothing else is forgotten. Unknown S(s) or rows equal nothing.
     Stickiness looks at the last judgement that found the key different since it opened.

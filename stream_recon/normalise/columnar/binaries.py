@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from stream_recon.normalise.columnar.buffers import Bools, Bytes, Ints, slices
 from stream_recon.normalise.columnar.cells import PLACEHOLDER, Cells, Column, binary, data_of, lengths
-from stream_recon.normalise.columnar.scan import Bools, Bytes, Ints, slices
 from stream_recon.normalise.columnar.shape import Kind
 
 X, U = ord("x"), ord("u")
@@ -23,7 +23,7 @@ _DIGITS = np.setdiff1d(np.arange(36), _DASHES)
 def decoded(cells: Cells) -> tuple[Bytes, Ints, Bools]:
     """Standard base64, padded and canonical, of the string cells: bytes, n + 1 offsets, and which rows are that.
 
-    Rows that are not have no bytes. A decoder may differ about white space, missing padding or loose last bits: those are in doubt.
+    Rows that are not have no bytes. Decoders differ about white space, missing padding and loose last bits: those are in doubt.
     """
     size = cells.end - cells.start - 2
     good = (cells.kind == Kind.STRING) & (size % 4 == 0)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from stream_recon.normalise.columnar.scan import Bools, Bytes, Ints, Texts, code_units, escapers, slices
+from stream_recon.normalise.columnar.buffers import Bools, Bytes, Ints, Texts, slices
+from stream_recon.normalise.columnar.escapes import code_units, escapers
 from stream_recon.normalise.columnar.shape import Kind, Kinds
 from stream_recon.normalise.types.unavailable import is_unavailable
 
@@ -35,7 +36,8 @@ class Cells:
 
     @property
     def null(self) -> Bools:
-        return self.kind == Kind.NULL
+        out: Bools = self.kind == Kind.NULL
+        return out
 
     def raw(self, valid: Bools) -> pa.BinaryArray:
         """The text as it stands, quotes and all, where ``valid``; null elsewhere."""
@@ -98,7 +100,7 @@ def unescaped(array: pa.BinaryArray) -> pa.BinaryArray:
 
 
 def _put_units(out: Bytes, keep: Bools, at: Ints) -> None:
-    """Writes the UTF-8 of each ``\\uXXXX`` (pairs as one) over its own text."""
+    """Writes the UTF-8 of each escaped code unit (pairs as one) over its own text."""
     unit = code_units(out, at)
     keep[(at[:, None] + np.arange(6)).ravel()] = False
     high = np.flatnonzero((unit >> 10) == 0x36)

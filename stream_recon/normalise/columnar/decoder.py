@@ -10,7 +10,6 @@ Refuses nothing itself: a message that the reference would refuse is one it is i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -18,13 +17,7 @@ from stream_recon.model.messages import Decoded, Messages, rows_schema
 from stream_recon.model.plan import FeedPlan
 from stream_recon.normalise.columnar.merge import merged
 from stream_recon.normalise.columnar.rows import RowMaker
-from stream_recon.normalise.columnar.scan import Ints
-
-
-class ReferenceDecoder(Protocol):
-    """Decodes the messages ``which`` of a batch, one by one; ``message`` in its rows is the position in the whole batch."""
-
-    def decode_some(self, messages: Messages, which: Ints) -> Decoded: ...
+from stream_recon.normalise.reference import ReferenceDecoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +44,7 @@ class ColumnarDecoder:
         left = np.flatnonzero(~sure)
         self._handed_over += len(left)
         self._vectorised += len(messages) - len(left)
-        other = self._reference.decode_some(messages, left) if len(left) else None
+        other = self._reference.decode_some(messages, left.tolist()) if len(left) else None
         return merged(self._schema, batches, other)
 
     def statistics(self) -> Statistics:

@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 from stream_recon.model.messages import rows_schema
 from stream_recon.model.plan import FeedPlan
 from stream_recon.normalise.canonical import KEY_ID_OCTETS
+from stream_recon.normalise.columnar.buffers import Bytes, Ints
 from stream_recon.normalise.columnar.cells import Column
 from stream_recon.normalise.columnar.events import Events
 from stream_recon.normalise.columnar.frame import Hasher, framed, joined, large_parts
 from stream_recon.normalise.columnar.image import Columns, picked
-from stream_recon.normalise.columnar.scan import Bytes, Ints
 
 
 class Digests:

@@ -1,7 +1,7 @@
 """Strips ``{"schema":...,"payload":`` from messages: a schema's text recurs byte for byte, and is parsed once.
 
-    {"schema":{"type":"struct",...},"payload":   {"before":null,...}   }
-    ----------------- prefix -----------------   ----- payload -----   1 octet
+{"schema":{"type":"struct",...},"payload":   {"before":null,...}   }
+----------------- prefix -----------------   ----- payload -----   1 octet
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stream_recon.errors import Refused
+from stream_recon.normalise.columnar.buffers import Ints, Texts, packed, slices
 from stream_recon.normalise.columnar.cells import bools, data_of
-from stream_recon.normalise.columnar.scan import Ints, Texts, packed, slices
 from stream_recon.normalise.types.values import scan
 from stream_recon.normalise.types.wire import Wire, parse_wire
 

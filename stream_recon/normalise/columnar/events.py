@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stream_recon.model.messages import Op
+from stream_recon.normalise.columnar.buffers import Bools, Ints
 from stream_recon.normalise.columnar.cells import Cells, Reader, bools, lengths
 from stream_recon.normalise.columnar.fields import Fields
 from stream_recon.normalise.columnar.numbers import int64s, text_view
-from stream_recon.normalise.columnar.scan import Bools, Ints
 from stream_recon.normalise.columnar.shape import Kind, Path
 from stream_recon.normalise.columnar.times import T, iso_timestamps
 
@@ -42,7 +42,8 @@ class Events:
 
     @property
     def present(self) -> Bools:
-        return (self.op == Op.UPSERT) | (self.op == Op.READ)
+        out: Bools = (self.op == Op.UPSERT) | (self.op == Op.READ)
+        return out
 
 
 def absences(broker_us: Ints, timed: bool) -> Events:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from stream_recon.normalise.columnar.buffers import Bools, Ints, Texts
 from stream_recon.normalise.columnar.cells import Cells
-from stream_recon.normalise.columnar.scan import Bools, Ints, Scanned, Texts, scan
+from stream_recon.normalise.columnar.scan import Scanned, scan
 from stream_recon.normalise.columnar.shape import Kind, Kinds, Matched, Path, Template, learn, match
 from stream_recon.normalise.columnar.texts import Distinct
 
@@ -22,7 +23,7 @@ _MAX_TRIES_A_BATCH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Cells of n texts. ``cells``: each wanted path (absent is null). ``objects``: where a path is an object. ``sure``: matched."""
+    """Cells of n texts by wanted path (absent is null). ``objects``: where a path is an object. ``sure``: matched."""
 
     texts: Texts
     cells: dict[Path, Cells]
@@ -125,7 +126,9 @@ def _by_shape(scanned: Scanned) -> list[tuple[bytes, Ints]]:
     trusted = np.flatnonzero(~scanned.doubt)
     counts = np.bincount(codes[trusted], minlength=len(coded.dictionary))
     order = np.argsort(-counts, kind="stable")[: int((counts > 0).sum())]
-    return [(coded.dictionary[int(code)].as_py(), trusted[codes[trusted] == code]) for code in order[:_MAX_TRIES_A_BATCH].tolist()]
+    return [
+        (coded.dictionary[int(code)].as_py(), trusted[codes[trusted] == code]) for code in order[:_MAX_TRIES_A_BATCH].tolist()
+    ]
 
 
 def _learn(scanned: Scanned, row: int) -> Template | None:

@@ -9,8 +9,8 @@ from datafusion import SessionConfig, SessionContext, col
 from datafusion import functions as f
 
 from stream_recon.normalise.columnar.binaries import hex_text
+from stream_recon.normalise.columnar.buffers import Ints
 from stream_recon.normalise.columnar.cells import Column, lengths
-from stream_recon.normalise.columnar.scan import Ints
 
 _SHORT = 512
 """Texts below this many octets take their prefix from a table."""

@@ -10,11 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stream_recon.model.plan import ColumnPlan, FeedPlan
+from stream_recon.model.plan import ColumnPlan, FeedPlan, TypeRule
+from stream_recon.normalise.columnar.buffers import Bools, Ints
 from stream_recon.normalise.columnar.cells import Cells, Column, Reader, bools
 from stream_recon.normalise.columnar.reading import reader_of
-from stream_recon.normalise.columnar.scan import Bools, Ints
-from stream_recon.normalise.types.wire import Wire
+from stream_recon.normalise.columnar.texts import Distinct
+from stream_recon.normalise.types.declared import declared_reader
+from stream_recon.normalise.types.values import Number
+from stream_recon.normalise.types.wire import Options, Wire
+from stream_recon.normalise.types.zones import load_zone
 
 _MAX_LAYOUTS: Final = 256
 Columns = dict[str, Column]
@@ -30,7 +34,7 @@ class Wires:
     sound: bool = True
 
 
-def wires_of(key: Wire | None, value: Wire | None, is_change: bool) -> Wires:
+def wires_of(key: Wire | None, value: Wire | None, *, is_change: bool) -> Wires:
     """The structs of keys and images, from the schemas of message keys and values."""
     if value is None:
         return Wires(key, None, None)
@@ -66,6 +70,18 @@ class Layouts:
             field = None if wire is None else wire.field_named(upstream)
             found = self._readers[(plan.name, wire)] = reader_of(known, field, self._nfc)
         return found
+
+    def time_reader(self, name: str, wire: Wire | None) -> Reader | None:
+        """The reader of the event time column; None if neither a type, the wire nor a zone says how it is to be read."""
+        field = None if wire is None else wire.field_named(name)
+        zone = self._zones.get(name)
+        if name in self._types or (field is not None and field.name is not None):
+            return self.reader(ColumnPlan(f"\0{name}", name), wire)
+        if zone is None:
+            return None
+        options = Options(self._nfc, load_zone(zone))
+        number, text = (declared_reader(TypeRule("timestamp", args), field, options) for args in (("ms",), ()))
+        return Distinct(lambda value: number(value) if isinstance(value, Number) else text(value))
 
 
 def taken(cells: Cells, rows: Ints) -> Cells:

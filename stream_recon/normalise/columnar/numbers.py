@@ -7,11 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stream_recon.normalise.columnar.binaries import decoded
+from stream_recon.normalise.columnar.buffers import Bools, Bytes, Ints
 from stream_recon.normalise.columnar.cells import Cells, Column, Reader, binary, bools, data_of, lengths
-from stream_recon.normalise.columnar.scan import Bools, Bytes, Ints
 from stream_recon.normalise.columnar.shape import Kind
 
 N, F, B = ord("n"), ord("f"), ord("b")
+_EXACT = 2.0**53
+_PLAIN_FROM, _PLAIN_TO = 1e-4, 1e10
+"""Between these Arrow writes the shortest digits of a float64 without an exponent, as ECMAScript does; whole numbers apart."""
 
 
 def text_view(array: pa.BinaryArray) -> pa.StringArray:
@@ -44,6 +47,7 @@ def integers(low: int, high: int) -> Reader:
 
 
 def signed(bits: int) -> Reader:
+    """Reads integers of so many bits, sign included."""
     return integers(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
@@ -155,18 +159,15 @@ def floats(single: bool) -> Reader:
             valid &= narrow == direct
             value = narrow.astype(np.float64)
         size = np.abs(value)
-        valid &= (value == 0) | ((size >= 1e-4) & (size < 1e15))
-        text = pc.utf8_rtrim(pa.array(np.where(value == 0, 0.0, value), mask=~valid).cast(pa.string()), "")
-        return Column(F, _without_point_zero(text), valid | cells.null)
+        whole = (size < _EXACT) & (value == np.trunc(value))
+        valid &= whole | ((size >= _PLAIN_FROM) & (size < _PLAIN_TO))
+        text = pa.array(np.where(whole, 0.5, value), mask=~valid).cast(pa.string())
+        if whole.any():
+            integers_text = pa.array(np.where(whole, value, 0).astype(np.int64), mask=~valid).cast(pa.string())
+            text = pc.if_else(pa.array(whole), integers_text, text)
+        return Column(F, text.view(pa.binary()), valid | cells.null)
 
     return read
-
-
-def _without_point_zero(text: pa.StringArray) -> pa.BinaryArray:
-    whole = pc.ends_with(text, ".0")
-    if not bools(whole).any():
-        return text.view(pa.binary())
-    return pc.if_else(whole, pc.utf8_slice_codeunits(text, 0, -2), text).view(pa.binary())
 
 
 def whole_numbers(cells: Cells) -> Column:

@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from stream_recon.model.messages import Messages, rows_schema
-from stream_recon.model.plan import ColumnPlan, FeedPlan, Format
+from stream_recon.model.messages import Messages
+from stream_recon.model.plan import FeedPlan, Format
 from stream_recon.normalise.columnar import events as ev
+from stream_recon.normalise.columnar.buffers import Bools, Ints
 from stream_recon.normalise.columnar.digests import Digests
 from stream_recon.normalise.columnar.envelope import Prefix, Prefixes, payloads
 from stream_recon.normalise.columnar.fields import Fields, Shapes
@@ -25,7 +26,6 @@ from stream_recon.normalise.columnar.image import (
     taken,
     wires_of,
 )
-from stream_recon.normalise.columnar.scan import Bools, Ints
 from stream_recon.normalise.columnar.shape import Path
 from stream_recon.normalise.columnar.texts import Distinct, accept
 
@@ -95,7 +95,8 @@ class RowMaker:
 
     def _group_rows(self, messages: Messages, group: _Group) -> list[tuple[pa.RecordBatch, Ints]]:
         """The rows of a group, and the messages that they are; nothing if all is in doubt."""
-        wires = wires_of(*(None if one is None else one.wire for one in (group.key, group.value)), self._is_change)
+        key_wire, value_wire = (None if one is None else one.wire for one in (group.key, group.value))
+        wires = wires_of(key_wire, value_wire, is_change=self._is_change)
         fields, events, updates = self._events(messages, group, wires)
         present = events.present
         alive = events.sure & wires.sound
@@ -132,13 +133,8 @@ class RowMaker:
         name = self._feed.event_time
         if name is None:
             return fields, ev.rows_at_broker_time(fields, broker), none
-        return fields, ev.rows_at_column_time(fields, fields.cells[(name,)], self._time_reader(name, wires)), none
-
-    def _time_reader(self, name: str, wires: Wires) -> ev.Reader | None:
-        field = None if wires.after is None else wires.after.field_named(name)
-        if name not in dict(self._feed.types) and (field is None or field.name is None):
-            return None
-        return self._layouts.reader(ColumnPlan(f"\0{name}", name), wires.after)
+        reader = self._layouts.time_reader(name, wires.after)
+        return fields, ev.rows_at_column_time(fields, fields.cells[(name,)], reader), none
 
     def _message_keys(self, messages: Messages, group: _Group, wires: Wires, rows: Ints) -> tuple[Columns | None, Bools]:
         """Key columns from the message keys of these rows of a group; None if its messages have none."""
@@ -173,8 +169,6 @@ class RowMaker:
         cells = {c.upstream or "": fields.cells[("before", c.upstream or "")] for c in self._keys}
         before = self._layouts.columns(self._keys, wires.before if wires.before is not None else wires.key, cells, rows)
         partly = np.zeros(len(rows), np.bool_)
-        for name in cells:
-            partly |= taken(cells[name], rows).null
+        for one in cells.values():
+            partly |= taken(one, rows).null
         return partly | (all_sure(before, len(rows)) & all_equal(own, before, len(rows)))
-
-

@@ -3,22 +3,25 @@
     marks    {        ,          }
     gaps       "id":7   "ok":true           a gap is a key, which is fixed, and a value, which is a *hole*
 
-A text whose marks are those of a template, whose keys are the template's byte for byte and whose holes are one JSON scalar each is
-valid JSON with the template's structure: no parser is needed to say so, and none can disagree. A hole that is an array or an object
-(the structure below the marks) is passed on as text; whoever uses it has to parse it.
+A text whose marks are those of a template, whose keys are the template's byte for byte and whose holes are one JSON scalar
+each is valid JSON with the template's structure: no parser is needed to say so, and none can disagree. A hole that is an array
+or an object (the structure below the marks) is passed on as text; whoever uses it has to parse it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stream_recon.normalise.columnar.scan import Bits, Bools, Ints, Positions, Scanned, Texts, Words, slices
+from stream_recon.normalise.columnar.bits import Bits
+from stream_recon.normalise.columnar.buffers import Bools, Ints, Positions, Texts, Words, slices
+from stream_recon.normalise.columnar.scan import Scanned
 
 Kinds = npt.NDArray[np.uint8]
 Path = tuple[str, ...]
@@ -102,7 +105,7 @@ def learn(text: bytes, marks: list[int]) -> Template | None:
         return None
     draft = _Draft({}, {}, {}, {()}, [])
     opened = 1
-    for i, (this, then) in enumerate(zip(shape, shape[1:], strict=False)):
+    for i, (this, then) in enumerate(pairwise(shape)):
         if opened == 0 or not _read_gap(draft, i, chr(this) + chr(then), text[marks[i] + 1 : marks[i + 1]]):
             return None
         opened += (then == 0x7B) - (then == 0x7D)
@@ -120,8 +123,10 @@ def _read_gap(draft: _Draft, i: int, pair: str, gap: bytes) -> bool:
         return True
     end = gap.find(b'"', 1)
     key, rest = gap[1:end], gap[end + 1 :]
-    path = (*draft.stack, key.decode())
-    if pair[0] not in "{," or gap[:1] != b'"' or end < 0 or b"\\" in key or rest[:1] != b":" or path in draft.seen:
+    if pair[0] not in "{," or gap[:1] != b'"' or end < 0 or b"\\" in key or rest[:1] != b":":
+        return False
+    path = (*draft.stack, key.decode("utf-8"))
+    if path in draft.seen:
         return False
     draft.seen.add(path)
     draft.fixed[i] = gap[: end + 2]
@@ -238,7 +243,7 @@ def _numbers(texts: Texts, _: Bits, start: Positions, end: Positions) -> Kinds:
     other = np.flatnonzero(kind == Kind.BAD)
     if len(other):
         other = other[np.argsort(start[other])]
-        number = pc.match_substring_regex(slices(texts.data, start[other], end[other]), _NUMBER)
+        number = pc.match_substring_regex(slices(texts.data, start[other].astype(np.int64), end[other].astype(np.int64)), _NUMBER)
         kind[other] = np.where(_bools(number), Kind.NUMBER, Kind.BAD)
     return kind
 
@@ -257,12 +262,20 @@ def _integers(texts: Texts, start: Positions, end: Positions) -> Bools:
     data, words = texts.data, texts.words()
     begin = start + (data[start] == 0x2D)
     length = end - begin
-    good = (length > 0) & (length <= 40) & ((data[begin] != 0x30) | (length == 1))
-    for skip in range(0, min(int(length.max(initial=0)), 40), 8):
-        mask = _MASKS[np.clip(length - skip, 0, 8)]
-        word = (words[np.minimum(begin + skip, len(words) - 1)] & mask) | (_ZEROS & ~mask)
-        good &= ((word & _HIGH) == _ZEROS) & (((word + _SIXES) & _HIGH) == _ZEROS)
+    good: Bools = (length > 0) & (length <= 40) & ((data[begin] != 0x30) | (length == 1))
+    good &= _digits(words, begin, length)
+    for skip in range(8, min(int(length.max(initial=0)), 40), 8):
+        at = np.flatnonzero(length > skip)
+        good[at] &= _digits(words, begin[at] + np.int32(skip), length[at] - np.int32(skip))
     return good
+
+
+def _digits(words: Words, begin: Positions, length: Positions) -> Bools:
+    """Whether the first 8 octets of each stretch, or all if it is shorter, are digits: all 8 in one word."""
+    mask = _MASKS[np.clip(length, 0, 8)]
+    word = (words[begin] & mask) | (_ZEROS & ~mask)
+    out: Bools = ((word & _HIGH) == _ZEROS) & (((word + _SIXES) & _HIGH) == _ZEROS)
+    return out
 
 
 def _bools(array: pa.BooleanArray) -> Bools:

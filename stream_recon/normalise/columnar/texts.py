@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from stream_recon.errors import Refused
 from stream_recon.normalise.canonical import Item
+from stream_recon.normalise.columnar.buffers import Bools
 from stream_recon.normalise.columnar.cells import Cells, Column, Reader, bools, placeholders
 from stream_recon.normalise.columnar.numbers import N, boolean, plain, text_view
-from stream_recon.normalise.columnar.scan import Bools
 from stream_recon.normalise.columnar.shape import Kind
 from stream_recon.normalise.types.unavailable import is_unavailable
 from stream_recon.normalise.types.values import Json, loads
@@ -44,8 +44,9 @@ def strings(nfc: bool) -> Reader:
 class Distinct:
     """The reference's own reading of values, each distinct text of a column once.
 
-    The one place where Python sees single values: no engine sorts keys by UTF-16 and keeps the digits of numbers (JSON documents),
-    and rare types are not worth a second implementation. The store is emptied when full; what is in it never changes an answer.
+    The one place where Python sees single values: no engine sorts keys by UTF-16 and keeps the digits of numbers (in JSON
+    documents), and rare types are not worth a second implementation. The store is emptied when full; what is in it never
+    changes an answer.
     """
 
     def __init__(self, read: ReadValue) -> None:

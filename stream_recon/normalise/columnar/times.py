@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from stream_recon.normalise.columnar.buffers import Bools, Bytes, Ints
 from stream_recon.normalise.columnar.cells import Cells, Column, Reader, binary, data_of
 from stream_recon.normalise.columnar.numbers import int64s
-from stream_recon.normalise.columnar.scan import Bools, Bytes, Ints
 from stream_recon.normalise.columnar.shape import Kind
 
 D, T, C = ord("d"), ord("t"), ord("c")

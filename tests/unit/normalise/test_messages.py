@@ -319,6 +319,11 @@ def test_json_event_time(declared: TypeRule | None, value: Any, time: int) -> No
     ]
 
 
+def test_json_event_time_in_a_declared_zone() -> None:
+    plan = feed(column("id"), form=Format.JSON, event_time="a", timezones=(("a", "Europe/Berlin"),))
+    assert rows(decode(plan, (None, row("1970-01-01T01:00:01"))))[0][1] == 1_000_000
+
+
 @pytest.mark.parametrize("value", [None, "", "infinity", True, 1.5, [], 2**63 - 1])
 def test_json_event_time_that_is_none(value: Any) -> None:
     plan = feed(column("id"), form=Format.JSON, event_time="a")

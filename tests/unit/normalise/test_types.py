@@ -36,7 +36,7 @@ def dec(unscaled: int) -> str:
 
 def named(kind: str, name: str, **parameters: str) -> dict[str, Any]:
     prefix = "org.apache.kafka.connect.data." if name == "Decimal" else ""
-    fields = {"fields": []} if kind == "struct" else {}
+    fields: dict[str, Any] = {"fields": []} if kind == "struct" else {}
     return {"type": kind, "name": prefix + name, "parameters": parameters, **fields}
 
 
@@ -218,7 +218,11 @@ TABLES: dict[str, Table] = {
         "boolean",
         [(True, "b1:1"), (0, "b1:0"), (1, "b1:1"), (2, REFUSED), ("", REFUSED), ("true", REFUSED)],
     ),
-    "declared boolean over int16": ({"type": "int16"}, "boolean", [(0, "b1:0"), (1, "b1:1"), (-1, REFUSED)]),
+    "declared boolean over int16": (
+        {"type": "int16"},
+        "boolean",
+        [(0, "b1:0"), (1, "b1:1"), (True, "b1:1"), (-1, REFUSED), ("", REFUSED)],
+    ),
     "declared integer": (
         None,
         "integer",
