@@ -85,22 +85,57 @@ class Step:
     passed: bool
 
 
-def fold(
-    base: Version | None, rows: Sequence[Version], truncates: Sequence[Truncate], *, event_time: bool, early: Sequence[Truncate] = ()
-) -> list[Step]:
-    """All rows of a key after ``base`` in order, truncates included that fall on an earlier version; ``rows`` in any order.
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Positions ``[start, end)`` of a partition were lost; ``since``: its watermark before them (µs)."""
 
-    ``early``: those of the truncates that have such a version, too, among rows that are not given because their time is later.
-    """
-    rows = [_late_after_truncate(row, truncates) for row in rows if not row.stretch]
+    part: int
+    start: int
+    end: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a side knows beside a key's rows. ``truncates``: those that may fall on the key; ``early``: those of them that have an
+    earlier version of it, by offset, among rows that are not given because their time is later."""
+
+    event_time: bool
+    truncates: Sequence[Truncate] = ()
+    early: Sequence[Truncate] = ()
+    holes: Sequence[Hole] = ()
+
+
+def fold(base: Version | None, rows: Sequence[Version], beside: Beside) -> list[Step]:
+    """All rows of a key after ``base`` in order, truncates included that fall on an earlier version; ``rows`` in any order."""
+    stretches = [row for row in rows if row.stretch]
+    rows = [_late_after_truncate(row, beside.truncates) for row in rows if not row.stretch]
     steps: list[Step] = []
     current = base
-    for version in _sequence(base, rows, truncates, early, event_time):
-        passed = current is not None and (_older(version, current) if event_time else _overtakes(current, version))
+    for version in _sequence(base, rows, beside):
+        passed = current is not None and (
+            current is base and _older(version, current) if beside.event_time else _overtakes(current, version)
+        )
         if not passed:
+            if version.holes and current is not None and not _seen_through(version, current, beside, stretches):
+                current = None
             current = version = filled(version, current)
         steps.append(Step(version, passed))
     return steps
+
+
+def _seen_through(version: Version, current: Version, beside: Beside, stretches: Sequence[Version]) -> bool:
+    """Whether nothing of the key can have been lost or left open between what stood and a row: no gap, no stretch."""
+    for hole in beside.holes:
+        before = hole.start < version.offset if hole.part == version.part else hole.since < version.time
+        if before and hole.part == current.part and current.offset < hole.start:
+            return False
+    for mark in stretches:
+        before = mark.part != version.part or mark.offset < version.offset
+        open_ = mark.time < version.time <= mark.t and (beside.event_time or not _overtakes(current, mark))
+        if before and open_:
+            return False
+    return True
 
 
 def hidden(current: Version | None, rows: Iterable[Version], before: int, *, event_time: bool) -> bool:
@@ -139,9 +174,11 @@ def _overtakes(current: Version, version: Version) -> bool:
     return current.part == version.part and (current.offset, current.index) > (version.offset, version.index)
 
 
-def _older(version: Version, current: Version) -> bool:
-    """Only the base state can stand after a row that is still to be folded: rows come sorted."""
-    return (version.t, version.rank, version.offset, version.index) < (current.t, current.rank, current.offset, current.index)
+def _older(version: Version, base: Version) -> bool:
+    """By event time only the base state can stand after a row that is still to be folded: rows come sorted."""
+    if version.t == base.t and base.flags & Flag.TRUNCATE and version.part != base.part:
+        return False
+    return (version.t, version.rank, version.offset, version.index) < (base.t, base.rank, base.offset, base.index)
 
 
 def _late_after_truncate(row: Version, truncates: Sequence[Truncate]) -> Version:
@@ -151,14 +188,15 @@ def _late_after_truncate(row: Version, truncates: Sequence[Truncate]) -> Version
     return row
 
 
-def _sequence(
-    base: Version | None, rows: Sequence[Version], truncates: Sequence[Truncate], early: Sequence[Truncate], event_time: bool
-) -> list[Version]:
+def _sequence(base: Version | None, rows: Sequence[Version], beside: Beside) -> list[Version]:
     """Rows and truncates in order; at equal times a truncate stands before the rows of other partitions."""
+    event_time = beside.event_time
     clock = (lambda v: v.t) if event_time else (lambda v: v.time)  # noqa: E731
     known = [v for v in (*rows, *([base] if base is not None else [])) if not v.flags & Flag.MARK]
     cuts = [
-        c for c in truncates if _after(c, base, event_time) and (c in early or any(_earlier(v, c, event_time) for v in known))
+        c
+        for c in beside.truncates
+        if _after(c, base, event_time) and (c in beside.early or any(_earlier(v, c, event_time) for v in known))
     ]
     ordered = sorted(rows, key=lambda v: (clock(v), v.rank, v.offset, v.index, not v.flags & Flag.MARK))
     out: list[Version] = []

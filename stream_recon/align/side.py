@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stream_recon.align.fold import UNFILLABLE, Truncate, Version, unpack
+from stream_recon.align.fold import UNFILLABLE, Hole, Truncate, Version, unpack
 from stream_recon.align.pieces import Grid, Ints, Mask, Rows, Sealed, Versions, Words, concat, seal
 from stream_recon.model.versions import State, version_dtype
 from stream_recon.model.digest import Flag
@@ -18,16 +18,6 @@ from stream_recon.model.digest import Flag
 _STRETCH = int(Flag.MARK | Flag.TOMBSTONE)
 FOREVER = int(np.iinfo(np.int64).max)
 NEVER = int(np.iinfo(np.int64).min)
-
-
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """Positions ``[start, end)`` of a partition were lost; ``since``: its watermark before them (µs)."""
-
-    part: int
-    start: int
-    end: int
-    since: int
 
 
 @dataclass(slots=True)

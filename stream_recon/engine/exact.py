@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stream_recon.align.fold import Step, Version, fold, hidden, standing, unpack
+from stream_recon.align.fold import Beside, Step, Version, fold, hidden, standing, unpack
 from stream_recon.align.side import Side
 from stream_recon.model.digest import Flag
 from stream_recon.model.versions import State
@@ -53,7 +53,7 @@ class KeyHistory:
         """The key's rows with a time below ``before`` (µs), in order."""
         rows = [v for v in self._rows if v.time < before]
         cuts = [c for c in self._side.truncates if c.time < before]
-        return fold(self._base, rows, cuts, event_time=self._side.rules.event_time, early=self._early)
+        return fold(self._base, rows, Beside(self._side.rules.event_time, cuts, self._early, self._side.holes))
 
     def version(self, before: int) -> Version | None:
         """What stands before a time, without what only the side knows (holes, loading, history)."""
@@ -94,7 +94,7 @@ def odd_key(source: Side, target: Side, bases: tuple[np.void, np.void], high: in
         left.version(span.end),
         right.version(span.settled),
         tuple(v for v in ahead if span.start <= v.time < span.end),
-        tuple(v for v in ahead if span.end <= v.time),
+        tuple(v for v in ahead if span.end <= v.time and not v.flags & Flag.MARK),
         left.unsure(span.end, span.ahead),
         (cuts[0], cuts[1]),
         late,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from stream_recon.align.fold import Truncate, Version
-from stream_recon.align.side import Hole, Segment, Side
+from stream_recon.align.fold import Hole, Truncate, Version
+from stream_recon.align.side import Segment, Side
 from stream_recon.audit.chain import Head
 from stream_recon.engine.causes import Cause
 from stream_recon.engine.pair import Memory, Pair

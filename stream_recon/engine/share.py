@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stream_recon.align.fold import Hole
 from stream_recon.align.pieces import Rows
-from stream_recon.align.side import FOREVER, NEVER, Hole
+from stream_recon.align.side import FOREVER, NEVER
 from stream_recon.engine.causes import Cause
 from stream_recon.engine.keep import PairStore
 from stream_recon.engine.pair import Event, Marks, Pair, Rules

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from stream_recon.normalise.columnar.buffers import Bools, Bytes, Ints, slices
-from stream_recon.normalise.columnar.cells import PLACEHOLDER, Cells, Column, binary, data_of, lengths
+from stream_recon.normalise.columnar.cells import Cells, Column, binary, data_of, lengths, placeholders
 from stream_recon.normalise.columnar.shape import Kind
 
 X, U = ord("x"), ord("u")
@@ -61,12 +61,10 @@ def _doubt(good: Bools, ends: Ints, at: Ints) -> None:
 
 
 def base64_bytes(cells: Cells) -> Column:
-    """Bytes that arrive as base64: ``x``; the placeholder's own bytes are in doubt."""
+    """Bytes that arrive as base64: ``x``; a form of the placeholder is in doubt (its hex, too, is base64 of something)."""
     data, offsets, good = decoded(cells)
-    long = np.flatnonzero(np.diff(offsets) >= len(PLACEHOLDER))
-    if len(long):
-        start = data[offsets[:-1][long][:, None] + np.arange(len(PLACEHOLDER))]
-        good[long[(start == np.frombuffer(PLACEHOLDER, np.uint8)).all(axis=1)]] = False
+    start = cells.start + 1
+    good &= ~placeholders(slices(cells.texts.data, start, np.where(good, cells.end - 1, start), good))
     out = binary(_HEX[data].ravel(), offsets * 2)
     return Column(X, _masked(out, good), good | cells.null)
 

@@ -13,10 +13,11 @@ from stream_recon.normalise.columnar.escapes import code_units, escapers
 from stream_recon.normalise.columnar.shape import Kind, Kinds
 from stream_recon.normalise.types.unavailable import is_unavailable
 
-PLACEHOLDER = b"__debezium_unavailable_value"
-"""How Debezium marks a value that it could not read; what it means in each type is the reference decoder's to say."""
 _PLACEHOLDER_OCTETS = np.array([28, 40, 56, 61, 62])
-"""Lengths of its forms in a string: itself, base64, hex, and an hstore's JSON without and with a space."""
+"""Octets of the forms that Debezium's placeholder takes in a string: itself, base64, hex, an hstore's JSON (two ways).
+
+What the placeholder means in each type is the reference decoder's to say.
+"""
 
 _MEANING = np.arange(256, dtype=np.uint8)
 _MEANING[list(b"bfnrt")] = list(b"\b\f\n\r\t")

@@ -60,7 +60,7 @@ def changes(fields: Fields) -> tuple[Events, Bools]:
     op = _OP_OF[letter]
     sure = fields.sure & (cells.kind == Kind.STRING) & (cells.end - cells.start == 3) & (op != 255)
     present = (op == Op.UPSERT) | (op == Op.READ)
-    sure &= fields.objects[AFTER] | ~present
+    sure &= fields.objects[AFTER] == present  # what a delete says in ``after`` would be read by nobody
     time, timed = _source_time(fields)
     sure &= timed & fields.objects[SOURCE]
     return Events(op, time, np.ones(len(op), np.bool_), sure), letter == ord("u")

@@ -14,7 +14,7 @@ from stream_recon.normalise.columnar.buffers import Bools, Ints, Texts
 from stream_recon.normalise.columnar.cells import Cells
 from stream_recon.normalise.columnar.scan import Scanned, scan
 from stream_recon.normalise.columnar.shape import Kind, Kinds, Matched, Path, Template, learn, match
-from stream_recon.normalise.columnar.texts import Distinct
+from stream_recon.normalise.columnar.texts import Distinct, accept
 
 _MAX_TEMPLATES: Final = 512
 _MAX_TRIES_A_BATCH: Final = 64
@@ -34,15 +34,18 @@ class Fields:
 class Shapes:
     """The templates learnt from one topic's keys or values, and the collecting of their holes."""
 
-    def __init__(self, depth: int, ignored: Distinct) -> None:
+    def __init__(self, depth: int, wanted: tuple[Path, ...], read: frozenset[Path]) -> None:
+        """``wanted``: paths to collect. ``read``: those of them whose every value will be parsed, or its row be in doubt."""
         self._depth = depth
-        self._ignored = ignored
+        self._wanted = wanted
+        self._read = read
+        self._unread = Distinct(accept)
         self._templates: OrderedDict[bytes, list[Template]] = OrderedDict()
 
-    def fields(self, texts: Texts, wanted: tuple[Path, ...]) -> Fields:
+    def fields(self, texts: Texts) -> Fields:
         """The wanted paths of every text; texts that match no template are not sure."""
         scanned = scan(texts, self._depth)
-        out = _Collector(scanned, wanted)
+        out = _Collector(scanned, self._wanted)
         tries = _MAX_TRIES_A_BATCH
         for shape, rows in _by_shape(scanned):
             rest = rows
@@ -65,16 +68,16 @@ class Shapes:
     def _match(self, template: Template, scanned: Scanned, rows: Ints, out: _Collector) -> Ints:
         matched = match(template, scanned, rows)
         fits = matched.fits
-        sure = fits & self._unread_are_json(template, scanned, matched, out.wanted) if fits.any() else fits
+        sure = fits & self._unread_are_json(template, scanned, matched) if fits.any() else fits
         out.add(template, rows, matched, sure)
         return rows[~fits]
 
-    def _unread_are_json(self, template: Template, scanned: Scanned, matched: Matched, wanted: tuple[Path, ...]) -> Bools:
+    def _unread_are_json(self, template: Template, scanned: Scanned, matched: Matched) -> Bools:
         fine = np.ones(len(matched.fits), np.bool_)
         for hole in np.flatnonzero((matched.kind == Kind.NESTED).any(axis=1)).tolist():
-            if template.holes[hole] not in wanted:
+            if template.holes[hole] not in self._read:
                 cells = Cells(scanned.texts, matched.start[hole], matched.end[hole], matched.kind[hole])
-                fine &= self._ignored.column(cells, (cells.kind == Kind.NESTED) & matched.fits).sure
+                fine &= self._unread.column(cells, (cells.kind == Kind.NESTED) & matched.fits).sure
         return fine
 
     def _remember(self, template: Template) -> None:

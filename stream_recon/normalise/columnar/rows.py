@@ -27,7 +27,6 @@ from stream_recon.normalise.columnar.image import (
     wires_of,
 )
 from stream_recon.normalise.columnar.shape import Path
-from stream_recon.normalise.columnar.texts import Distinct, accept
 
 _ENVELOPE_DEPTH: Final = 2
 _ROW_DEPTH: Final = 1
@@ -51,13 +50,14 @@ class RowMaker:
         self._is_change = feed.format is Format.DEBEZIUM_JSON
         self._layouts = Layouts(feed)
         self._digests = Digests(feed)
-        ignored = Distinct(accept)
-        self._value_shapes = Shapes(_ENVELOPE_DEPTH if self._is_change else _ROW_DEPTH, ignored)
-        self._key_shapes = Shapes(_ROW_DEPTH, ignored)
         self._value_prefixes, self._key_prefixes = Prefixes(), Prefixes()
         self._keys = feed.key_columns
         self._others = tuple(c for c in feed.columns if not c.key)
-        self._wanted = self._paths()
+        keys = tuple((c.upstream or "",) for c in self._keys)
+        wanted = self._paths()
+        read = frozenset(path for path in wanted if not self._is_change or path[0] == "after")
+        self._value_shapes = Shapes(_ENVELOPE_DEPTH if self._is_change else _ROW_DEPTH, wanted, read)
+        self._key_shapes = Shapes(_ROW_DEPTH, keys, frozenset(keys))
 
     @staticmethod
     def can(feed: FeedPlan) -> bool:
@@ -126,7 +126,7 @@ class RowMaker:
         none = np.zeros(len(broker), np.bool_)
         if group.value is None:
             return None, ev.absences(broker, timed=not self._is_change and self._feed.event_time is None), none
-        fields = self._value_shapes.fields(payloads(messages.value, group.value, group.which), self._wanted)
+        fields = self._value_shapes.fields(payloads(messages.value, group.value, group.which))
         if self._is_change:
             events, updates = ev.changes(fields)
             return fields, events, updates & fields.objects[ev.BEFORE]
@@ -141,7 +141,7 @@ class RowMaker:
         if group.key is None:
             return None, np.ones(len(rows), np.bool_)
         texts = payloads(messages.key, group.key, group.which[rows])
-        fields = self._key_shapes.fields(texts, tuple((c.upstream or "",) for c in self._keys))
+        fields = self._key_shapes.fields(texts)
         cells = {c.upstream or "": fields.cells[(c.upstream or "",)] for c in self._keys}
         wire = wires.key if wires.key is not None else wires.after
         return self._layouts.columns(self._keys, wire, cells, np.arange(len(rows))), fields.sure.copy()
