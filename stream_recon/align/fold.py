@@ -22,6 +22,9 @@ from stream_recon.model.digest import Flag
 UNFILLABLE = 1 << 15
 """Set on a version whose predecessor in the log is not its predecessor in order; never in the digest log."""
 
+SEEN = 1 << 14
+"""Set on a mark that stands for a key which had a version before it; never in the digest log."""
+
 _STRETCH = int(Flag.MARK | Flag.TOMBSTONE)
 
 
@@ -119,9 +122,19 @@ def fold(base: Version | None, rows: Sequence[Version], beside: Beside) -> list[
         if not passed:
             if version.holes and current is not None and not _seen_through(version, current, beside, stretches):
                 current = None
-            current = version = filled(version, current)
+            current = version = _seen(filled(version, current), current)
         steps.append(Step(version, passed))
+        if passed and current is not None and current != _seen(current, version):
+            current = _seen(current, version)
+            steps.append(Step(current, passed=False))
     return steps
+
+
+def _seen(version: Version, other: Version | None) -> Version:
+    """A mark remembers that its key has another version."""
+    if not version.flags & Flag.MARK or other is None or other.flags & (Flag.MARK | SEEN) == Flag.MARK:
+        return version
+    return replace(version, flags=version.flags | SEEN)
 
 
 def _seen_through(version: Version, current: Version, beside: Beside, stretches: Sequence[Version]) -> bool:
@@ -192,7 +205,7 @@ def _sequence(base: Version | None, rows: Sequence[Version], beside: Beside) -> 
     """Rows and truncates in order; at equal times a truncate stands before the rows of other partitions."""
     event_time = beside.event_time
     clock = (lambda v: v.t) if event_time else (lambda v: v.time)  # noqa: E731
-    known = [v for v in (*rows, *([base] if base is not None else [])) if not v.flags & Flag.MARK]
+    known = [v for v in (*rows, *([base] if base is not None else [])) if v.flags & (Flag.MARK | SEEN) != Flag.MARK]
     cuts = [
         c
         for c in beside.truncates

@@ -99,6 +99,9 @@ class Side:
         """Marks rows with an unknown large column that were overtaken in time by an earlier row of their key and partition."""
         version = rows.version
         for i in np.flatnonzero(version["holes"]):
+            place = int(version["part"][i]), int(version["offset"][i])
+            if any(c.part == place[0] and c.offset < place[1] and c.time > version["time"][i] for c in self.truncates):
+                version["flags"][i] |= UNFILLABLE
             for held in (rows, *(self._rows(n, s) for n, segments in self.segments.items() for s in segments)):
                 other = held.version
                 before = (other["part"] == version["part"][i]) & (other["offset"] < version["offset"][i])

@@ -288,6 +288,7 @@ class Normaliser:
             _known(clock.watermark),
             _known(clock.raw),
             _known(clock.loaded),
+            _known(clock.latest),
             clock.leading,
             self._first.get(upstream),
             at.counts,

@@ -28,6 +28,7 @@ from stream_recon.engine.folding import fold_base, key_texts
 from stream_recon.engine.keep import PairStore, encode_discrepancy, encode_rows
 from stream_recon.lifecycle.states import Difference, Discrepancy, Kind, Status, differs
 from stream_recon.limits import FOLD_WINDOWS
+from stream_recon.model.digest import Flag
 from stream_recon.model.versions import State, identity, shown_hash
 
 _EMPTY = root([]).hex()
@@ -61,6 +62,7 @@ class Marks:
     """Where the sides stand when windows are closed; µs, ``NEVER``: bounds nothing, ``FOREVER``: end of input.
 
     ``raw``: up to which window end the pair could close without lifts. ``lifted``: the same for each partition that is lifted.
+    ``latest``: the largest effective time of any row (``NEVER``: none).
     ``appended``: append time of the message that brought them (ms). ``positions``: (coordinates, start, next) by partition.
     """
 
@@ -68,6 +70,7 @@ class Marks:
     target: int
     raw: int
     lifted: Mapping[str, int]
+    latest: int
     appended: int
     positions: Mapping[str, tuple[Mapping[str, Any], int, int]]
 
@@ -122,6 +125,7 @@ class Pair:
         self.unknown: tuple[dict[Key, None], dict[Key, None]] = ({}, {})
         self.parts: tuple[list[tuple[str, int]], list[tuple[str, int]]] = ([], [])
         self.sequence = 0
+        self.void: set[int] = set()
 
     def _side(self, which: int) -> Side:
         rules = self.rules
@@ -147,13 +151,17 @@ class Pair:
         limit = FOREVER if end else reach // rules.window if reach != NEVER else NEVER
         events: list[Event] = []
         while (number := self._next(limit)) is not None:
+            judged, span = self._judge(number)
+            if not self._holds(judged, span):
+                self.void.add(number)
+                continue
             if memory.cursor is not None:
                 events += self._quiet(number, marks, followed=True)
-            events += self._close(number, marks)
+            events += self._close(number, judged, span, marks)
             memory.cursor = number + 1
             if memory.folded is None or number - memory.folded >= FOLD_WINDOWS:
                 self._fold(number)
-        stop = self._last_cause() + 1 if end else limit
+        stop = self._last_cause(marks) + 1 if end else limit
         if memory.cursor is not None and stop > memory.cursor:
             events += self._quiet(stop, marks, followed=end)
         return events
@@ -166,13 +174,14 @@ class Pair:
         due |= {side.loaded // window for side, keys in self._loading() if keys and side.loaded is not None}
         if cursor is None:
             due |= {c.since // window for c in self.memory.causes if c.since is not None}
-        return min((n for n in due if n < limit and (cursor is None or n >= cursor)), default=None)
+        return min((n for n in due - self.void if n < limit and (cursor is None or n >= cursor)), default=None)
 
     def _loading(self) -> Iterator[tuple[Side, dict[Key, None]]]:
         return zip((self.source, self.target), self.unknown, strict=True)
 
-    def _last_cause(self) -> int:
-        ends = [c.until for c in self.memory.causes if c.until is not None]
+    def _last_cause(self, marks: Marks) -> int:
+        """The last window that a cause touches; one without an end reaches to the last row of the topology."""
+        ends = [marks.latest if c.until is None else c.until for c in self.memory.causes]
         return max(ends) // self.rules.window if ends else NEVER
 
     # ---- windows -------------------------------------------------------------------------------------------------------
@@ -192,12 +201,20 @@ class Pair:
         self._expire()
         return events
 
-    def _close(self, number: int, marks: Marks) -> list[Event]:
-        """One window with rows: its discrepancy events, then its certificate."""
-        rules, memory = self.rules, self.memory
+    def _judge(self, number: int) -> tuple[Judged, Span]:
+        rules = self.rules
         start, end = number * rules.window, (number + 1) * rules.window
         span = Span(start, end, end + rules.settle, end + rules.settle + rules.clock_skew)
-        judged = self.closer.close(span, self._again(number))
+        return self.closer.close(span, self._again(number)), span
+
+    def _holds(self, judged: Judged, span: Span) -> bool:
+        """Whether a window holds anything: a truncate that falls on no key is none. A cause opens the first window only."""
+        begins = any(c.since is not None and c.covers(span.start, span.end) for c in self.memory.causes)
+        return bool(len(judged.high) or judged.source_rows or judged.target_rows or (self.memory.cursor is None and begins))
+
+    def _close(self, number: int, judged: Judged, span: Span, marks: Marks) -> list[Event]:
+        """One window with rows: its discrepancy events, then its certificate."""
+        memory, (start, end) = self.memory, (span.start, span.end)
         self._remember_loading(number, judged)
         events = [Event("discrepancies", e.id, e.body) for e in self._live(judged, span, marks)]
         causes = tuple(c for c in memory.causes if c.covers(start, end))
@@ -324,7 +341,7 @@ class Pair:
         return Said(now.id, dumps(body))
 
     def _ref(self, which: int, version: np.void) -> dict[str, Any] | None:
-        if version["state"] == State.NEVER:
+        if version["state"] == State.NEVER or version["flags"] & Flag.MARK:
             return None
         topic, partition = self.parts[which][int(version["part"])]
         return {"topic": topic, "partition": partition, "offset": int(version["offset"])}

@@ -17,7 +17,7 @@ from stream_recon.engine.share import Share
 from stream_recon.model.digest import Counts
 from stream_recon.model.versions import State
 
-_KNOWN = ("next", "watermark", "raw", "loaded", "leading", "repeated", "gaps")
+_KNOWN = ("next", "watermark", "raw", "loaded", "latest", "leading", "repeated", "gaps")
 
 
 def dump(share: Share) -> bytes:

@@ -199,6 +199,7 @@ class Share:
             self._watermark(target),
             min((raw for _, _, raw in reach), default=FOREVER),
             {label: raw for label, lifted, raw in reach if lifted > raw},
+            max((k.latest for k in (*source, *target) if k.latest is not None), default=NEVER),
             appended,
             {k.label: ({"side": k.side, "topic": k.topic, "partition": k.partition}, k.start, k.next) for k in (*source, *target)},
         )

@@ -25,6 +25,7 @@ class Known:
     watermark: int | None = None
     raw: int | None = None
     loaded: int | None = None
+    latest: int | None = None
     leading: bool = True
     counts: Counts = field(default_factory=Counts)
     repeated: int = 0
@@ -43,7 +44,7 @@ class Known:
         lost = max(0, range_.start - first)
         self.next = range_.end
         self.watermark, self.raw = _later(self.watermark, range_.watermark), _later(self.raw, range_.raw)
-        self.loaded, self.leading = range_.loaded, range_.leading
+        self.loaded, self.latest, self.leading = range_.loaded, range_.latest, range_.leading
         if range_.counts is not None:
             self.counts = range_.counts
         self.gaps += lost

@@ -82,7 +82,7 @@ class Range:
     """Positions ``[start, end)`` of one upstream partition, and where its time stands at ``end``.
 
     ``watermark`` (µs) includes lifts, ``raw`` does not; null before the first change. ``leading``: no change and no lift yet.
-    ``loaded``: largest effective time of the snapshot reads in front. ``first``: effective time of its first row, where
+    ``loaded``: largest effective time of the snapshot reads in front, ``latest`` of all rows. ``first``: effective time of its first row, where
     a gap before it ends (null: none). ``counts`` only in the partition's home digest partition.
     """
 
@@ -95,6 +95,7 @@ class Range:
     watermark: int | None
     raw: int | None
     loaded: int | None
+    latest: int | None
     leading: bool
     first: int | None
     counts: Counts | None = None

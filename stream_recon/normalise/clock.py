@@ -24,7 +24,8 @@ NEVER: int = int(np.iinfo(np.int64).min)
 class ClockState:
     """All that normalise must remember of a partition. Times in µs; ``NEVER`` where there was none.
 
-    ``raw``: max(t) - out_of_orderness. ``loaded``: largest effective time of the snapshot reads in front. ``gone``: the key that
+    ``raw``: max(t) - out_of_orderness. ``loaded``: largest effective time of the snapshot reads in front.
+    ``latest``: largest effective time of all rows. ``gone``: the key that
     the last message with a readable key deleted (null: it did not delete).
     """
 
@@ -32,6 +33,7 @@ class ClockState:
     lift: int = NEVER
     leading: bool = True
     loaded: int = NEVER
+    latest: int = NEVER
     gone: bytes | None = None
 
     @property
@@ -91,4 +93,5 @@ def stamp(
         loaded = max(loaded, int(reads.max())) if len(reads) else loaded
         leading = not change.any()
     raw = int(raw_after[-1]) if len(op) else state.raw
-    return Stamps(before, np.maximum(raw_after, state.lift), own, time, late, broken), replace(state, raw=raw, leading=leading, loaded=loaded)
+    latest = max(state.latest, int(time.max())) if len(op) else state.latest
+    return Stamps(before, np.maximum(raw_after, state.lift), own, time, late, broken), replace(state, raw=raw, leading=leading, loaded=loaded, latest=latest)

@@ -13,7 +13,7 @@ from stream_recon.normalise.columnar.escapes import code_units, escapers
 from stream_recon.normalise.columnar.shape import Kind, Kinds
 from stream_recon.normalise.types.unavailable import is_unavailable
 
-_PLACEHOLDER_OCTETS = np.array([28, 40, 56, 61, 62])
+_PLACEHOLDER_OCTETS = np.array([28, 40, 56, 63, 64])
 """Octets of the forms that Debezium's placeholder takes in a string: itself, base64, hex, an hstore's JSON (two ways).
 
 What the placeholder means in each type is the reference decoder's to say.

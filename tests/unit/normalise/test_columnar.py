@@ -17,9 +17,11 @@ from stream_recon.model.messages import Messages, Op, Upstream
 from stream_recon.model.plan import ColumnPlan, FeedPlan, Format, TypeRule
 from stream_recon.normalise.columnar import ColumnarDecoder
 from stream_recon.normalise.columnar.buffers import PAD, Texts, packed
+from stream_recon.normalise.columnar.cells import _PLACEHOLDER_OCTETS
 from stream_recon.normalise.columnar.scan import scan
 from stream_recon.normalise.columnar.shape import learn
 from stream_recon.normalise.reference import ReferenceDecoder
+from stream_recon.normalise.types.unavailable import _STRINGS
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "dual-write"
 COLUMNS = {
@@ -204,3 +206,35 @@ def test_a_template_is_an_object_of_scalars_and_objects(text: bytes, holes: tupl
     marks = [i for i, octet in enumerate(text) if octet in b"{}[],"]
     found = learn(text, marks)
     assert (None if found is None else found.holes) == holes
+
+
+UNREAD = b"__debezium_unavailable_value"
+ODD_VALUES = [
+    *["12345678901234567890123456789012345678901234567890", "1e400", "-0", "1.50", "1E2", "1.5e-7", "999999986991104.0"],
+    *['["' + UNREAD.decode() + '"1]', f'"{UNREAD.decode()}"', f'"{base64.b64encode(UNREAD).decode()}"', f'"{UNREAD.hex()}"'],
+    json.dumps(json.dumps({UNREAD.decode(): UNREAD.decode()})),
+    *['"\\u005f_debezium_unavailable_value"', "[1,{}]", '{"a":1,"a":2}', '{"a"}', '"\\ud83d\\ude00"', "-9223372036854775808"],
+]
+
+
+@pytest.mark.parametrize("text", ODD_VALUES)
+@pytest.mark.parametrize("rule", ["none", "bytes", "float", "decimal", "integer", "string", "timestamp", "json"])
+def test_odd_values_are_read_alike(text: str, rule: str) -> None:
+    types = {} if rule == "none" else {"qty": TypeRule(rule)}
+    feed = plan(Format.DEBEZIUM_JSON, ["id", "note", "qty"], {"id"}, (), **types)
+    read = change(1).replace(b'"qty":1', b'"qty":' + text.encode())
+    unread = change(2).replace(b'"snapshot":"false"', b'"snapshot":' + text.encode())
+    timed = change(3).replace(b'"snapshot":"false"', b'"ts_ms":' + text.encode())
+    gone = change(4, "d").replace(b'"after":null', b'"after":{"qty":' + text.encode() + b"}")
+    check(feed, stretch([key(at) for at in range(5)], [change(0), read, unread, timed, gone]))
+
+
+def test_an_event_time_beyond_the_range_is_no_time() -> None:
+    columns = tuple(ColumnPlan(n, n, reads=(n,), key=n == "id") for n in ("at", "id"))
+    feed = FeedPlan("side", Format.JSON, columns, event_time="at")
+    values = [f'{{"id":{at},"at":{time}}}'.encode() for at, time in enumerate([0, 2**63 - 1, -(2**63), 2**52, -5])]
+    check(feed, stretch([None] * 5, [*values]))
+
+
+def test_no_form_of_the_placeholder_has_another_length() -> None:
+    assert sorted({len(text) for text in _STRINGS}) == _PLACEHOLDER_OCTETS.tolist()

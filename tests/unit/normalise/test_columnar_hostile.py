@@ -78,6 +78,7 @@ ODD: list[Any] = [
     *["AA==", "AB==", "/w==", "AAAAAAAAAAAA", "gAAAAAAAAAA=", "A", "a-b_", "AA=A", "====", "A===", "\n"],
     *['a"b\\', "é", "\u0000", "😀"],
     *[UNREAD, base64.b64encode(UNREAD.encode()).decode(), UNREAD.encode().hex(), [UNREAD], {UNREAD: UNREAD}],
+    *[json.dumps({UNREAD: UNREAD})],
     *[{"a": 1}, [1, 2], {"scale": 1, "value": "AQ=="}, {}, [], 1e300, 1e-7, 123456.0, 0.1, 1e15],
     *[123456789012345680.0, -719163, 2932897],
     *["A1B2C3D4-0000-4000-8000-000000000000", "a1b2c3d4-0000-4000-8000-000000000000", "a1b2c3d4-0000-4000-8000-00000000000g"],
