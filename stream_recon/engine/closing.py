@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream_recon.align.fold import Version, pack, unpack
+from stream_recon.align.fold import pack, unpack
 from stream_recon.align.pieces import Ints, Mask, Sealed, Versions, Words
 from stream_recon.align.side import Side
 from stream_recon.compare.judge import Verdict, judge, present, same, unknown
@@ -170,13 +170,16 @@ class Closer:
         stale = np.zeros(len(high), bool)
         both = places[here & there]
         before = standing(self.base, high[both], low[both], (self.source, self.source.reads_to(span.start)), None)[0]
+        for n, i in enumerate(both.tolist()):
+            if i in odd:
+                before[n] = 0
+                pack(odd[i].before, before[n : n + 1])
         self.source.resolve(before, span.start)
         stale[both] = present(before) & same(before, target[both])
         _match(self._window(self.source, span), high, low, target, both, stale)
         for i in odd.keys() & set(both.tolist()):
             wanted = unpack(target[i], self.target.rank)
-            earlier: tuple[Version | None, ...] = (odd[i].before, *odd[i].inside)
-            stale[i] = any(v is not None and v.same(wanted) for v in earlier)
+            stale[i] |= any(v.same(wanted) for v in odd[i].inside)
         kinds = {}
         for i, has_source, has_target in zip(places.tolist(), here.tolist(), there.tolist(), strict=True):
             if has_source:

@@ -15,12 +15,15 @@ from stream_recon.normalise.columnar.buffers import Bools, Ints
 from stream_recon.normalise.columnar.cells import Cells, Column, Reader, bools
 from stream_recon.normalise.columnar.reading import reader_of
 from stream_recon.normalise.columnar.texts import Distinct
+from stream_recon.normalise.columnar.times import iso_timestamps, timestamps
 from stream_recon.normalise.types.declared import declared_reader
 from stream_recon.normalise.types.values import Number
 from stream_recon.normalise.types.wire import Options, Wire
 from stream_recon.normalise.types.zones import load_zone
 
 _MAX_LAYOUTS: Final = 256
+_PLAIN_TIMES: Final[dict[str, Reader]] = {"int32": timestamps("ms"), "int64": timestamps("ms"), "string": iso_timestamps}
+"""How an event time of these Connect types is read, if nothing is declared."""
 Columns = dict[str, Column]
 
 
@@ -77,9 +80,11 @@ class Layouts:
         zone = self._zones.get(name)
         if name in self._types or (field is not None and field.name is not None):
             return self.reader(ColumnPlan(f"\0{name}", name), wire)
-        if zone is None:
+        if zone is None and field is None:
             return None
-        options = Options(self._nfc, load_zone(zone))
+        if zone is None and field is not None and field.kind in _PLAIN_TIMES:
+            return _PLAIN_TIMES[field.kind]
+        options = Options(self._nfc, None if zone is None else load_zone(zone))
         number, text = (declared_reader(TypeRule("timestamp", args), field, options) for args in (("ms",), ()))
         return Distinct(lambda value: number(value) if isinstance(value, Number) else text(value))
 
