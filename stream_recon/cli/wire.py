@@ -23,6 +23,7 @@ from stream_recon.errors import StateError, Undelivered
 from stream_recon.limits import BLOCK_ROWS
 from stream_recon.model.messages import Upstream
 from stream_recon.model.plan import FeedPlan, SidePlan, TopologyPlan
+from stream_recon.normalise.columnar import ColumnarDecoder
 from stream_recon.normalise.decoder import Decoder
 from stream_recon.normalise.discover import discover
 from stream_recon.normalise.reference import ReferenceDecoder
@@ -32,7 +33,7 @@ Report = Callable[[str, int, int], None]
 
 def decoder(feed: FeedPlan) -> Decoder:
     """The decoder that a feed gets."""
-    return ReferenceDecoder(feed)
+    return ColumnarDecoder(feed, ReferenceDecoder(feed))
 
 
 def replay(
