@@ -22,7 +22,7 @@ import pyarrow as pa
 from stream_recon.adapters.rocks import RocksStore
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.limits import MICROS
-from stream_recon.model.digest import Block, End, Feed, Open, Pair, Range, digest_schema, encode
+from stream_recon.model.digest import Block, Feed, Open, Pair, Range, digest_schema, encode
 from stream_recon.ports import Entry
 
 
@@ -76,16 +76,20 @@ def run(args: argparse.Namespace) -> dict[str, object]:
         store = RocksStore(Path(directory) / "state")
         reconciler = Reconciler(0, store)
         reconciler.fold(Entry(0, 0, None, encode(opened(args.window * MICROS, args.settle * MICROS, MICROS))))
-        for n in range(args.rows // (2 * chunk)):
+        steps = args.rows // (2 * chunk)
+        for n in range(steps + 1):
             now = 1_750_000_000 * MICROS + n * span
             when = np.sort(rng.integers(now, now + span, chunk))
             key, version = rng.integers(0, args.keys, chunk), np.arange(n * chunk, (n + 1) * chunk)
-            late = np.vstack([key, version + (rng.random(chunk) < 1e-4) * (1 << 40), when + rng.integers(1000, 2 * MICROS, chunk)])
+            late = np.empty((3, 0), np.int64) if n == steps else np.vstack([key, version + (rng.random(chunk) < 1e-4) * (1 << 40), when + rng.integers(1000, 2 * MICROS, chunk)])
             waiting = np.hstack([waiting, late])
             waiting = waiting[:, np.argsort(waiting[2], kind="stable")]
             ready = int(np.searchsorted(waiting[2], now + span))
-            blocks = [sides[0].block(key, version, when)]
-            if ready:
+            blocks = [sides[0].block(key, version, when)] if n < steps else []
+            if n == steps:  # the rest of the target, then one row far ahead on both sides closes all windows
+                far = np.array([now + 1000 * MICROS])
+                blocks = [sides[0].block(key[:1], version[:1], far), sides[1].block(*waiting), sides[1].block(key[:1], version[:1], far)]
+            elif ready:
                 blocks.append(sides[1].block(*waiting[:, :ready]))
                 waiting = waiting[:, ready:]
             for block in blocks:
@@ -98,10 +102,6 @@ def run(args: argparse.Namespace) -> dict[str, object]:
                 if events != before:
                     closed.append(took)
         rows = sides[0].offset + sides[1].offset
-        start = time.process_time()
-        events += len(reconciler.fold(Entry(position, 0, None, encode(End("bench")))))
-        reconciler.commit()
-        cpu += time.process_time() - start
         store.close()
         size = sum(p.stat().st_size for p in Path(directory).rglob("*") if p.is_file())
     return {

@@ -112,7 +112,7 @@ class Beside:
 def fold(base: Version | None, rows: Sequence[Version], beside: Beside) -> list[Step]:
     """All rows of a key after ``base`` in order, truncates included that fall on an earlier version; ``rows`` in any order."""
     stretches = [row for row in rows if row.stretch]
-    rows = [_late_after_truncate(row, beside.truncates) for row in rows if not row.stretch]
+    rows = [_late_after_truncate(row, beside) for row in rows if not row.stretch]
     steps: list[Step] = []
     current = base
     for version in _sequence(base, rows, beside):
@@ -194,9 +194,11 @@ def _older(version: Version, base: Version) -> bool:
     return (version.t, version.rank, version.offset, version.index) < (base.t, base.rank, base.offset, base.index)
 
 
-def _late_after_truncate(row: Version, truncates: Sequence[Truncate]) -> Version:
+def _late_after_truncate(row: Version, beside: Beside) -> Version:
     """A late row whose own time lies before a truncate of another partition is absent."""
-    if row.flags & Flag.LATE and any(c.part != row.part and row.t < c.time <= row.time for c in truncates):
+    if row.flags & Flag.LATE and any(
+        c.part != row.part and row.t < (c.t if beside.event_time else c.time) and c.time <= row.time for c in beside.truncates
+    ):
         return replace(row, state=State.ABSENT, ident=bytes(len(row.ident)), hash=b"", holes=0)
     return row
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stream_recon.model.versions import State
+from stream_recon.model.versions import State, take
 from stream_recon.model.digest import Flag
 
 Words = npt.NDArray[np.uint64]
@@ -42,7 +42,7 @@ class Rows:
     def take(self, which: Ints | Mask) -> Rows:
         """The rows at these positions, or where the mask holds."""
         places = np.flatnonzero(which) if which.dtype == bool else which
-        return Rows(self.high[places], self.low[places], self.version[places], self.text.take(pa.array(places)))
+        return Rows(self.high[places], self.low[places], take(self.version, places), self.text.take(pa.array(places)))
 
     @property
     def nbytes(self) -> int:

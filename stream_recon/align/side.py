@@ -12,7 +12,7 @@ import numpy as np
 
 from stream_recon.align.fold import UNFILLABLE, Hole, Truncate, Version, unpack
 from stream_recon.align.pieces import Grid, Ints, Mask, Rows, Sealed, Versions, Words, concat, seal
-from stream_recon.model.versions import State, version_dtype
+from stream_recon.model.versions import State, version_dtype, words
 from stream_recon.model.digest import Flag
 
 _STRETCH = int(Flag.MARK | Flag.TOMBSTONE)
@@ -28,6 +28,7 @@ class Segment:
     count: int
     touching: int
     rows: Rows | None
+    nbytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Side:
         for number in numbers:
             part = rows if low == high else rows.take(piece == number)
             touching = int(((part.version["flags"] & Flag.MARK) == 0).sum())
-            segment = Segment(sequence, len(part), touching, part)
+            segment = Segment(sequence, len(part), touching, part, part.nbytes)
             assert number not in self.sealed, "a row fell into a piece that its side's watermark had passed"
             self.segments.setdefault(number, []).append(segment)
             out.append((number, segment))
@@ -193,10 +194,11 @@ class Side:
         Right for plain keys only; ``missing`` are the positions to ask the base state for.
         """
         out = np.zeros(len(high), version_dtype(self.rules.large))
+        into = words(out)
         missing = np.arange(len(high))
         for piece in reversed(self.pieces(None, end)):
             place, hit = piece.find(high[missing], low[missing])
-            out[missing[hit]] = piece.rows.version[piece.last[place[hit]]]
+            into[missing[hit]] = words(piece.rows.version).take(piece.last[place[hit]], axis=0)
             missing = missing[~hit]
             if not len(missing):
                 break
@@ -244,6 +246,7 @@ class Side:
         hidden = self.rules.partial_history or any(hole.since < before for hole in self.holes)
         if loading or hidden:
             state[never] = State.UNKNOWN
+            versions["flags"][never] |= np.uint16(Flag.MARK)
         nowhere = np.zeros(len(versions), bool)
         return (first if loading else nowhere), (never if loading and not hidden else nowhere)
 

@@ -20,7 +20,8 @@ import orjson
 from stream_recon.demo.world import START, Commit, Order, World
 from stream_recon.limits import MICROS
 
-COLUMNS = frozenset({"id", "customer", "status", "amount", "paid", "placed_at"})
+_COLUMNS = ("id", "customer", "status", "amount", "paid", "placed_at")
+COLUMNS = frozenset(_COLUMNS)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -45,7 +46,7 @@ class Connector:
     topic: str
     partitions: int
     row: Callable[[Order], dict[str, Any]]
-    before: Callable[[Order], dict[str, Any] | None]
+    before: Callable[[Commit], dict[str, Any] | None]
     time: Callable[[int], int]
     place: Callable[[int], dict[str, Any]]
 
@@ -88,7 +89,7 @@ def _value(connector: Connector, commit: Commit, number: int, processed: int) ->
     }
     return orjson.dumps(
         {
-            "before": None if commit.before is None else connector.before(commit.before),
+            "before": connector.before(commit),
             "after": None if commit.after is None else connector.row(commit.after),
             "source": source,
             "transaction": None,
@@ -113,8 +114,16 @@ def _postgres_row(order: Order) -> dict[str, Any]:
     }
 
 
+def _postgres_before(commit: Commit) -> dict[str, Any] | None:
+    return dict.fromkeys(_COLUMNS) | {"id": commit.key} if commit.op == "d" else None
+
+
 def _mariadb_row(order: Order) -> dict[str, Any]:
     return _postgres_row(order) | {"paid": int(order.paid), "placed_at": order.placed_at}
+
+
+def _mariadb_before(commit: Commit) -> dict[str, Any] | None:
+    return None if commit.before is None else _mariadb_row(commit.before)
 
 
 def _whole_second(time: int) -> int:
@@ -126,20 +135,24 @@ POSTGRES = Connector(
     "pg.public.orders",
     3,
     _postgres_row,
-    lambda order: None,
+    _postgres_before,
     lambda time: time,
-    lambda number: {"connector": "postgresql", "db": "shop", "schema": "public", "table": "orders", "txId": 700 + number}
-    | {"lsn": 26_600_000 + 96 * number},
+    lambda number: (
+        {"connector": "postgresql", "db": "shop", "schema": "public", "table": "orders", "txId": 700 + number}
+        | {"lsn": 26_600_000 + 96 * number}
+    ),
 )
 MARIADB = Connector(
     "mariadb",
     "maria.shop.orders",
     2,
     _mariadb_row,
-    _mariadb_row,
+    _mariadb_before,
     _whole_second,
-    lambda number: {"connector": "mariadb", "db": "shop", "table": "orders", "server_id": 1, "gtid": f"0-1-{number}"}
-    | {"file": "binlog.000001", "pos": 400 + 310 * number},
+    lambda number: (
+        {"connector": "mariadb", "db": "shop", "table": "orders", "server_id": 1, "gtid": f"0-1-{number}"}
+        | {"file": "binlog.000001", "pos": 400 + 310 * number}
+    ),
 )
 CONNECTORS = (POSTGRES, MARIADB)
 

@@ -21,9 +21,10 @@ from stream_recon.lifecycle.states import Kind
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. Times in seconds of the demo: ``at``, how long ``until_healed`` (None: never), ``again``: it goes wrong once more
-    while it is open. ``copied``: it is there before the first change, in the copy that the target began with. ``by_hand``: the
-    target alone is touched."""
+    """One fault. Times in seconds of the demo: ``at``, how long ``until_healed`` (None: never), how long until it goes wrong
+    ``again`` while it is open. ``copied``: it stands in the copy that the target began with. ``by_hand``: the target alone is
+    touched.
+    """
 
     kind: Kind
     at: float

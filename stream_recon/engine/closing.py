@@ -21,10 +21,10 @@ from stream_recon.align.pieces import Ints, Mask, Sealed, Versions, Words
 from stream_recon.align.side import Side
 from stream_recon.compare.judge import Verdict, judge, present, same, unknown
 from stream_recon.engine.base import BaseState
-from stream_recon.engine.exact import OddKey, Span, odd_key
+from stream_recon.engine.exact import KeyHistory, OddKey, Span, odd_key
 from stream_recon.lifecycle.states import Kind
 from stream_recon.model.digest import Flag
-from stream_recon.model.versions import State, version_dtype
+from stream_recon.model.versions import State, take, version_dtype, words
 
 Keys = tuple[Words, Words]
 Odd = Mapping[int, OddKey]
@@ -106,8 +106,6 @@ class Closer:
     def _odd_keys(self, high: Words, low: Words, span: Span) -> dict[int, OddKey]:
         odd = self.source.odd(high, low, self.source.reads_to(span.ahead))
         odd |= self.target.odd(high, low, self.target.reads_to(span.settled))
-        if any(span.end <= hole.since < span.ahead for hole in self.source.holes):
-            odd[:] = True
         places = np.flatnonzero(odd)
         if not len(places):
             return {}
@@ -158,6 +156,12 @@ class Closer:
             wanted = unpack(target[i], self.target.rank)
             found[i] = any(v.same(wanted) for v in odd[i].ahead)
             unsure[i] = odd[i].unsure or any(not v.known for v in odd[i].ahead)
+        if any(span.end <= hole.since < span.ahead for hole in self.source.holes):
+            left = np.array([i for i in places.tolist() if not found[i] and i not in odd], np.int64)
+            records = self.base.read(high[left], low[left])
+            for n, i in enumerate(left):
+                history = KeyHistory(self.source, records.source[n], int(high[i]), int(low[i]), span.ahead)
+                unsure[i] = history.unsure(span.end, span.ahead)
         return found, unsure
 
     def _kinds(
@@ -207,7 +211,7 @@ def standing(
             continue
         versions, missing = answer
         if records is not None and len(missing):
-            versions[missing] = getattr(records, which)[place[missing]]
+            words(versions)[missing] = words(np.ascontiguousarray(getattr(records, which)))[place[missing]]
         out.append(versions)
     return out[0], out[1]
 
@@ -259,5 +263,5 @@ def _match(pieces: Iterable[Sealed], high: Words, low: Words, target: Versions, 
         place, hit = piece.find(high[places], low[places])
         owners = places[hit]
         rows, owner = piece.rows_of(place[hit])
-        equal = same(piece.rows.version[rows], target[owners[owner]])
+        equal = same(take(piece.rows.version, rows), take(target, owners[owner]))
         out[owners[owner[equal]]] = True

@@ -70,7 +70,8 @@ class KeyHistory:
     def unsure(self, after: int, until: int) -> bool:
         """Whether the key is unknown at some time in ``(after, until]``, by a mark, a stretch or a hole."""
         times = [v.time for v in self._rows if v.stretch or not v.known] + [h.since for h in self._side.holes]
-        times += [s.version.time for s in self.steps(until)] if self._side.holes else []
+        if self._side.holes or any(v.holes for v in self._rows):
+            times += [s.version.time for s in self.steps(until)]
         return any(self._unknown(t + 1) for t in {after, *times} if after <= t < until)
 
     def _unknown(self, before: int) -> bool:

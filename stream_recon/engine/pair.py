@@ -21,7 +21,7 @@ from stream_recon.audit.merkle import root
 from stream_recon.compare.judge import Verdict
 from stream_recon.engine.base import BaseState
 from stream_recon.engine.causes import Cause, runs
-from stream_recon.engine.closing import Closer, Judged, Keys
+from stream_recon.engine.closing import Closer, Judged, Keys, member
 from stream_recon.engine.events import dumps, entries_root, instant, shown_key
 from stream_recon.engine.exact import Span
 from stream_recon.engine.folding import fold_base, key_texts
@@ -173,7 +173,7 @@ class Pair:
         due = self.source.windows(limit) | self.target.windows(limit)
         due |= {side.loaded // window for side, keys in self._loading() if keys and side.loaded is not None}
         if cursor is None:
-            due |= {c.since // window for c in self.memory.causes if c.since is not None}
+            due |= {t // window for c in self.memory.causes if (t := c.until if c.since is None else c.since) is not None}
         return min((n for n in due - self.void if n < limit and (cursor is None or n >= cursor)), default=None)
 
     def _loading(self) -> Iterator[tuple[Side, dict[Key, None]]]:
@@ -181,7 +181,7 @@ class Pair:
 
     def _last_cause(self, marks: Marks) -> int:
         """The last window that a cause touches; one without an end reaches to the last row of the topology."""
-        ends = [marks.latest if c.until is None else c.until for c in self.memory.causes]
+        ends = [max(marks.latest, NEVER if c.since is None else c.since) if c.until is None else c.until for c in self.memory.causes]
         return max(ends) // self.rules.window if ends else NEVER
 
     # ---- windows -------------------------------------------------------------------------------------------------------
@@ -209,7 +209,10 @@ class Pair:
 
     def _holds(self, judged: Judged, span: Span) -> bool:
         """Whether a window holds anything: a truncate that falls on no key is none. A cause opens the first window only."""
-        begins = any(c.since is not None and c.covers(span.start, span.end) for c in self.memory.causes)
+        begins = any(
+            c.covers(span.start, span.end) and (c.since is not None or (c.until is not None and c.until < span.end))
+            for c in self.memory.causes
+        )
         return bool(len(judged.high) or judged.source_rows or judged.target_rows or (self.memory.cursor is None and begins))
 
     def _close(self, number: int, judged: Judged, span: Span, marks: Marks) -> list[Event]:
@@ -275,12 +278,9 @@ class Pair:
 
     def _live(self, judged: Judged, span: Span, marks: Marks) -> Iterator[Said]:
         """Events of the window's keys, in order of key id."""
-        equal = judged.verdict == Verdict.EQUAL
-        if self.open:
-            opened = set(self.open)
-            held = [i for i in np.flatnonzero(equal) if (int(judged.high[i]), int(judged.low[i])) in opened]
-        else:
-            held = []
+        keys = np.array([*self.open], np.uint64).reshape(-1, 2)
+        equal = (judged.verdict == Verdict.EQUAL) & member(judged.high, judged.low, (keys[:, 0], keys[:, 1]))
+        held = np.flatnonzero(equal).tolist()
         places = sorted([*held, *judged.kinds])
         if not places:
             return

@@ -119,7 +119,6 @@ class Reconciler:
         ]
         kept = 0
         for _, segment in sorted(segments, key=lambda s: s[0]):
-            assert segment.rows is not None
-            kept += segment.rows.nbytes
+            kept += segment.nbytes
             if kept > self._cache_bytes:
                 segment.rows = None

@@ -109,6 +109,8 @@ def summarise(pipeline: Pipeline, warnings: Sequence[str]) -> Summary:
         tally.certificate(body)
     partitions = accounting(_accounted(pipeline))
     verdict = tally.verdict()
+    if verdict == "clean" and any(p["gaps"] for p in partitions):
+        verdict = "inconclusive"
     told = [*warnings]
     code = EXIT[verdict]
     if _too_many(pipeline.layout.plan, partitions):

@@ -117,7 +117,7 @@ class Share:
             new[i], lost = known.accept(range_)
             if lost:
                 self._gap(range_, known, before, lost)
-            elif range_.first is not None:
+            elif range_.first is not None and range_.end > new[i]:
                 self._gap_ends(range_, known)
             self._undecodable(range_, known, int(new[i]))
         self._loading()

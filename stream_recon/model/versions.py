@@ -47,7 +47,19 @@ def version_dtype(large: int) -> np.dtype[np.void]:
     ]
     if large:
         fields += [("hash", "<u8", (4,)), ("holes", "<u2"), ("_pad", "<u2"), ("_pad2", "<u4")]
-    return np.dtype(fields)
+    dtype = np.dtype(fields)
+    assert dtype.itemsize % 8 == 0, "records are moved as words"
+    return dtype
+
+
+def take(versions: npt.NDArray[np.void], places: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
+    """``versions[places]``, several times as fast: numpy moves words in bulk, records one field at a time."""
+    return words(versions).take(places, axis=0).reshape(-1).view(versions.dtype)
+
+
+def words(versions: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
+    """The same memory, one row of words a version."""
+    return versions.view("<u8").reshape(len(versions), versions.dtype.itemsize // 8)
 
 
 def key_halves(column: pa.FixedSizeBinaryArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:

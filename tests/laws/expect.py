@@ -86,7 +86,9 @@ def disagreements(history: History, answers: Answers, truth: Expected | None = N
         *_differ("events", said.events(), _wanted_events(truth)),
         *_differ("hashes", said.hashes(), _wanted_hashes(history, truth)),
         *_differ("window verdicts", dict(answers.summary.windows), {str(v): n for v, n in truth.windows.items()}),
-        *_differ("run", said.run(), (truth.verdict, truth.exit_code, len(truth.open), truth.count("opened"), truth.count("resolved"))),
+        *_differ(
+            "run", said.run(), (truth.verdict, truth.exit_code, len(truth.open), truth.count("opened"), truth.count("resolved"))
+        ),
         *_differ("accounting", said.accounts(), {_account(a): 1 for a in truth.accounts}),
         *_differ("open set", said.open(), {(target, key): str(kind) for (target, key), kind in truth.open.items()}),
         *(d for pair in truth.pairs for d in _windows(pair, said)),
@@ -121,7 +123,10 @@ class Said:
     def hashes(self) -> dict[tuple[Any, ...], int]:
         """Each event's key, status, window and hashes."""
         named = ("source_hash", "target_hash")
-        found = ((e["target"], e["key"]["id"], e["status"], e["window"]["end"], *(e[n] for n in named)) for e in self.answers.discrepancies)
+        found = (
+            (e["target"], e["key"]["id"], e["status"], e["window"]["end"], *(e[n] for n in named))
+            for e in self.answers.discrepancies
+        )
         return dict(Counter(found))
 
     def run(self) -> tuple[str, int, int, int, int]:

@@ -1,0 +1,20 @@
+"""Faults that hostile recordings have found: each was an answer that broke its promise."""
+
+from tests.cli.harness import World, rows, topology
+
+
+def test_two_empty_recordings_are_equal(world: World) -> None:
+    result = world.replay(topology(), s=[], t=[])
+    assert (result.code, result.summary["verdict"], result.summary["partitions"]) == (0, "clean", [])
+    assert result.summary["windows"] == {"clean": 0, "discrepant": 0, "inconclusive": 0}
+
+
+def test_a_column_whose_values_only_the_exact_parser_reads_is_compared(world: World) -> None:
+    result = world.replay(topology(), s=rows("st", '{"id":1,"v":1e400}'), t=rows("tt", '{"id":1,"v":1e401}'))
+    assert (result.code, result.opened) == (1, [((1,), "value_mismatch")])
+
+
+def test_a_column_with_nothing_but_lone_surrogates_is_not_passed_over(world: World) -> None:
+    text = r'{"id":1,"v":"\ud83d"}'
+    result = world.replay(topology(dead_letters={"max_share": "100%"}), s=rows("st", text), t=rows("tt", text))
+    assert (result.code, result.opened, len(result.reasons)) == (2, [], 2)
