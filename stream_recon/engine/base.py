@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream_recon.align.pieces import Versions, Words
+
+from stream_recon.engine.pending import Pending
 from stream_recon.limits import STORE_BATCH_KEYS
 from stream_recon.model.versions import State, key_bytes, version_dtype
-from stream_recon.ports import Store
-
-Put = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +27,9 @@ class Records:
 
 
 class BaseState:
-    """Reads and encodes the records of one pair under ``prefix``."""
+    """Reads and writes the records of one pair under ``prefix``."""
 
-    def __init__(self, store: Store, prefix: bytes, large: int) -> None:
+    def __init__(self, store: Pending, prefix: bytes, large: int) -> None:
         self._store = store
         self._prefix = prefix
         self._version = version_dtype(large)
@@ -68,20 +67,15 @@ class BaseState:
         if batch:
             yield _halves(batch)
 
-    def encode(self, high: Words, low: Words, source: Versions, target: Versions, text: Sequence[bytes]) -> tuple[list[Put], list[bytes]]:
-        """What to put and what to delete so that these keys have these versions: a key never seen needs no record."""
+    def write(self, high: Words, low: Words, source: Versions, target: Versions, text: Sequence[bytes]) -> None:
+        """Gives these keys these versions: a key never seen needs no record."""
         both = np.zeros(len(high), self._record)
         both["source"], both["target"] = source, target
-        data, octets, size = both.tobytes(), key_bytes(high, low), self._record.itemsize
-        empty = (source["state"] == State.NEVER) & (target["state"] == State.NEVER)
-        puts, deletes = [], []
-        for i, gone in enumerate(empty.tolist()):
-            key = self._prefix + octets[16 * i : 16 * i + 16]
-            if gone:
-                deletes.append(key)
-            else:
-                puts.append((key, data[size * i : size * i + size] + text[i]))
-        return puts, deletes
+        data, octets, size, prefix = both.tobytes(), key_bytes(high, low), self._record.itemsize, self._prefix
+        keys = [prefix + octets[i : i + 16] for i in range(0, len(octets), 16)]
+        self._store.put_many(keys, [data[i : i + size] + t for i, t in zip(range(0, len(data), size), text, strict=True)])
+        for i in np.flatnonzero((source["state"] == State.NEVER) & (target["state"] == State.NEVER)):
+            self._store.delete(keys[i])
 
 
 def _halves(keys: Sequence[bytes]) -> tuple[Words, Words]:

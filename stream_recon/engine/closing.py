@@ -233,12 +233,11 @@ def union(parts: Iterable[Keys]) -> Keys:
 
 
 def member(high: Words, low: Words, keys: Keys) -> Mask:
-    """Which of the keys are in ``keys``, a short list in any order."""
+    """Which of the keys, in order of key id, are in ``keys``, in any order and few."""
     out = np.zeros(len(high), bool)
-    if len(keys[0]):
-        wanted = set(zip(keys[0].tolist(), keys[1].tolist(), strict=True))
-        for i in np.flatnonzero(np.isin(high, keys[0])):
-            out[i] = (int(high[i]), int(low[i])) in wanted
+    first, last = np.searchsorted(high, keys[0], "left"), np.searchsorted(high, keys[0], "right")
+    for key, start, stop in zip(keys[1].tolist(), first.tolist(), last.tolist(), strict=True):
+        out[start:stop] |= low[start:stop] == key
     return out
 
 

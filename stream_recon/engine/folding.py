@@ -21,7 +21,7 @@ def fold_base(source: Side, target: Side, base: BaseState, store: PairStore, bef
     high, low = union(_keys(source, target, base, ends, before))
     for start in range(0, len(high), STORE_BATCH_KEYS):
         part = slice(start, start + STORE_BATCH_KEYS)
-        _fold_keys(source, target, base, store, (high[part], low[part]), ends, before)
+        _fold_keys(source, target, base, (high[part], low[part]), ends, before)
     for which, (side, end) in enumerate(zip((source, target), ends, strict=True)):
         side.drop(end)
         store.store.drop(store.place(which, -(1 << 63), 0), store.place(which, end, 0))
@@ -35,7 +35,7 @@ def _keys(source: Side, target: Side, base: BaseState, ends: tuple[int, int], be
 
 
 def _fold_keys(
-    source: Side, target: Side, base: BaseState, store: PairStore, keys: Keys, ends: tuple[int, int], before: int
+    source: Side, target: Side, base: BaseState, keys: Keys, ends: tuple[int, int], before: int
 ) -> None:
     high, low = keys
     versions = standing(base, high, low, (source, ends[0]), (target, ends[1]))
@@ -52,11 +52,7 @@ def _fold_keys(
         forgotten = (out["state"] == State.ABSENT) & (out["time"] <= before - side.rules.forget)
         out[forgotten] = 0
     texts = _texts(source, target, base, high, low, ends)
-    puts, deletes = base.encode(high, low, versions[0], versions[1], texts)
-    for name, value in puts:
-        store.store.put(name, value)
-    for name in deletes:
-        store.store.delete(name)
+    base.write(high, low, versions[0], versions[1], texts)
 
 
 def _texts(source: Side, target: Side, base: BaseState, high: Words, low: Words, ends: tuple[int, int]) -> list[bytes]:

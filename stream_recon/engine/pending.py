@@ -21,6 +21,12 @@ class Pending:
         self._deletes.discard(key)
         self._puts[key] = value
 
+    def put_many(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Sets values, key by key."""
+        if self._deletes:
+            self._deletes.difference_update(keys)
+        self._puts.update(zip(keys, values, strict=True))
+
     def delete(self, key: bytes) -> None:
         """Takes one key out."""
         self._puts.pop(key, None)

@@ -110,7 +110,8 @@ STILL = Params(10 * S, 0, 0, 0, 60 * S)
 
 HISTORIES: dict[str, History] = {
     "one partition is far behind": history(
-        [[up(1), up(60, key=2)], [up(2, key=3), up(30, key=3)]], [[up(2), up(3, key=3), up(70, key=2)]]
+        [[up(1), up(60, key=2)], [up(2, key=3), up(5, "b", key=3)]],
+        [[up(2), up(3, key=3), up(6, "b", key=3), up(70, key=2)]],
     ),
     "a target that lags": history([[up(9), up(40, key=2)]], [[up(13), up(41, key=2)]]),
     "a target that settles at the last moment": history(

@@ -162,3 +162,32 @@ def test_a_broken_chain_is_wrong(kept: tuple[Path, Result]) -> None:
     for cut in (edited, bodies[1:], []):
         bad = Result(result.lines, Certificates.of(cut), result.summary, result.messages)
         assert bad.exit_code == 3
+
+
+def test_the_live_run_says_the_same(kept: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "LIVE_TICK", COARSE_TICK)
+    monkeypatch.setattr(demo, "SPEED", 10**9)  # nothing to wait for
+    result = demo.play(make(), tmp_path, live=True, silent=False)
+    assert result == kept[1]
+    assert (tmp_path / "audit.jsonl").read_bytes() == (kept[0] / "audit.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("terminal", "as_json", "ci", "live"),
+    [(True, False, "", True), (True, True, "", False), (True, False, "true", False), (False, False, "", False)],
+)
+def test_it_is_live_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, as_json: bool, ci: str, live: bool
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(demo.sys.stdout, "isatty", lambda: terminal, raising=False)
+    seen: list[bool] = []
+
+    def stop(*_: object, live: bool, silent: bool) -> None:
+        seen.append(live)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "play", stop)
+    with pytest.raises(KeyboardInterrupt):
+        demo.run_demo(out=None, as_json=as_json)
+    assert seen == [live]
