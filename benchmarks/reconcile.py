@@ -82,14 +82,22 @@ def run(args: argparse.Namespace) -> dict[str, object]:
             now = 1_750_000_000 * MICROS + n * span
             when = np.sort(rng.integers(now, now + span, chunk))
             key, version = rng.integers(0, args.keys, chunk), np.arange(n * chunk, (n + 1) * chunk)
-            late = np.empty((3, 0), np.int64) if n == steps else np.vstack([key, version + (rng.random(chunk) < 1e-4) * (1 << 40), when + 1000 + key % 2000 * 1000])
+            late = (
+                np.empty((3, 0), np.int64)
+                if n == steps
+                else np.vstack([key, version + (rng.random(chunk) < 1e-4) * (1 << 40), when + 1000 + key % 2000 * 1000])
+            )
             waiting = np.hstack([waiting, late])
             waiting = waiting[:, np.argsort(waiting[2], kind="stable")]
             ready = int(np.searchsorted(waiting[2], now + span))
             blocks = [sides[0].block(key, version, when)] if n < steps else []
             if n == steps:  # the rest of the target, then one row far ahead on both sides closes all windows
                 far = np.array([now + 1000 * MICROS])
-                blocks = [sides[0].block(key[:1], version[:1], far), sides[1].block(*waiting), sides[1].block(key[:1], version[:1], far)]
+                blocks = [
+                    sides[0].block(key[:1], version[:1], far),
+                    sides[1].block(*waiting),
+                    sides[1].block(key[:1], version[:1], far),
+                ]
             elif ready:
                 blocks.append(sides[1].block(*waiting[:, :ready]))
                 waiting = waiting[:, ready:]

@@ -1,13 +1,13 @@
 """Every error that a caller may see, one tree. Each message says what was expected, what was got, where, and what to do.
 
-    ReconError
-    ├── ConfigError        the topology or an option cannot work        exit 3
-    ├── InputError         a recording or a file cannot be read         exit 3
-    ├── StateError         the state directory cannot be used           exit 3
-    ├── StorageFull        nothing more can be written                  exit 3
-    ├── LogError           the digest log breaks its own rules          exit 3
-    ├── Undelivered        a result could not be written                exit 4
-    └── Refused            one value has no canonical form: the message becomes a dead letter, never an exit
+ReconError
+├── ConfigError        the topology or an option cannot work        exit 3
+├── InputError         a recording or a file cannot be read         exit 3
+├── StateError         the state directory cannot be used           exit 3
+├── StorageFull        nothing more can be written                  exit 3
+├── LogError           the digest log breaks its own rules          exit 3
+├── Undelivered        a result could not be written                exit 4
+└── Refused            one value has no canonical form: the message becomes a dead letter, never an exit
 """
 
 from __future__ import annotations

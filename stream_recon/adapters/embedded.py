@@ -94,18 +94,25 @@ class EmbeddedLog:
 
     def _fault(self, error: sqlite3.Error) -> StorageFull | StateError:
         if getattr(error, "sqlite_errorname", "") in ("SQLITE_FULL", "SQLITE_IOERR_WRITE"):
-            return StorageFull(f"state: no space left for {self._path}: free some, then run the same command again; nothing committed is lost")
+            return StorageFull(
+                f"state: no space left for {self._path}: free some, then run the same command again; nothing committed is lost"
+            )
         return StateError(f"state: writing to {self._path} failed: {error}")
 
     def read(self, topic: str, partition: int, position: int, limit: int) -> Sequence[Entry]:
         """Up to ``limit`` messages from ``position`` on."""
-        query = "SELECT position, timestamp, key, value FROM messages WHERE topic = ? AND part = ? AND position >= ? ORDER BY position LIMIT ?"
+        query = (
+            "SELECT position, timestamp, key, value FROM messages "
+            "WHERE topic = ? AND part = ? AND position >= ? ORDER BY position LIMIT ?"
+        )
         return [Entry(*row) for row in self._db.execute(query, (topic, partition, position, limit))]
 
     def committed(self, group: str) -> Mapping[tuple[str, int], Commit]:
         """The group's positions by (topic, partition)."""
         query = "SELECT topic, part, position, metadata FROM commits WHERE grp = ?"
-        return {(topic, part): Commit(position, metadata) for topic, part, position, metadata in self._db.execute(query, (group,))}
+        return {
+            (topic, part): Commit(position, metadata) for topic, part, position, metadata in self._db.execute(query, (group,))
+        }
 
     def close(self) -> None:
         """Releases the file."""

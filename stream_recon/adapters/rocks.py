@@ -1,16 +1,16 @@
 """The store port on RocksDB: one database a worker and digest partition, WAL off.
 
-The digest log is the truth, so a write needs no log of its own: a batch is all or nothing in the memtable, memtables reach the disk
-in order, and what a crash loses is folded again from the position that survived.
+The digest log is the truth, so a write needs no log of its own: a batch is all or nothing in the memtable, memtables reach the
+disk in order, and what a crash loses is folded again from the position that survived.
 """
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch, WriteOptions
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
 
 from stream_recon.errors import StateError, StorageFull
 
@@ -27,12 +27,15 @@ class RocksStore:
         self._path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._db = Rdict(str(path), _options(cache_bytes, buffer_bytes))
-        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
-            raise StateError(f"state: cannot use {path}: {_reason(error)}; give a directory that this user can write to") from error
-        self._writes = WriteOptions()
-        self._writes.disable_wal = True
-        self._reads = ReadOptions()
+            self._db: Any = Rdict(str(path), _options(cache_bytes, buffer_bytes))
+        except OSError as error:
+            raise _unusable(path, error.strerror or str(error)) from error
+        except Exception as error:
+            _only_bare(error)
+            raise _unusable(path, _reason(error)) from error
+        options: Any = WriteOptions()
+        options.disable_wal = True
+        self._writes = options
 
     def get(self, key: bytes) -> bytes | None:
         """One value."""
@@ -40,7 +43,7 @@ class RocksStore:
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Values in the order of the keys."""
-        return self._db.get(list(keys)) if keys else []  # type: ignore[no-any-return]
+        return self._db.get(list(keys)) if keys else []
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """All entries under a prefix, in order of their keys."""
@@ -55,35 +58,31 @@ class RocksStore:
         Raises:
             StorageFull: the disk is full.
         """
-        batch = WriteBatch(raw_mode=True)
+        batch: Any = WriteBatch(raw_mode=True)
         for start, end in ranges:
             batch.delete_range(start, end)
         for key in deletes:
             batch.delete(key)
         for key, value in puts:
             batch.put(key, value)
-        try:
-            self._db.write(batch, self._writes)
-        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
-            raise _fault(self._path, error) from error
-
-    def flush(self) -> None:
-        """Everything written so far to the disk.
-
-        Raises:
-            StorageFull: the disk is full.
-        """
-        try:
-            self._db.flush()
-        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
-            raise _fault(self._path, error) from error
+        self._checked(self._db.write, batch, self._writes)
 
     def close(self) -> None:
         """Flushes and releases the directory."""
+        self._checked(self._db.close)
+
+    def _checked(self, call: Callable[..., object], *arguments: object) -> None:
         try:
-            self._db.close()
-        except Exception as error:  # noqa: BLE001 - rocksdict raises bare Exception
-            raise _fault(self._path, error) from error
+            call(*arguments)
+        except Exception as error:
+            _only_bare(error)
+            raise _fault(self._path, _reason(error)) from error
+
+
+def _only_bare(error: Exception) -> None:
+    """RocksDB's errors come as the bare base class; anything else is not ours to explain."""
+    if type(error) is not Exception:
+        raise error
 
 
 def _options(cache_bytes: int, buffer_bytes: int) -> Options:
@@ -103,8 +102,13 @@ def _reason(error: Exception) -> str:
     return str(error).split("\n")[0]
 
 
-def _fault(path: Path, error: Exception) -> StorageFull | StateError:
-    text = _reason(error)
-    if "No space left" in text or f"errno {errno.ENOSPC}" in text or "File too large" in text:
-        return StorageFull(f"state: no space left for {path}: free some, then run the same command again; nothing committed is lost")
+def _unusable(path: Path, reason: str) -> StateError:
+    return StateError(f"state: cannot use {path}: {reason}; give a directory that this user can write to and no other run holds")
+
+
+def _fault(path: Path, text: str) -> StorageFull | StateError:
+    if "No space left" in text or "File too large" in text:
+        return StorageFull(
+            f"state: no space left for {path}: free some, then run the same command again; nothing committed is lost"
+        )
     return StateError(f"state: writing to {path} failed: {text}")

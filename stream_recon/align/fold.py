@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from stream_recon.model.versions import NULL_HASH, State
 from stream_recon.model.digest import Flag
-
+from stream_recon.model.versions import State
 
 UNFILLABLE = 1 << 15
 """Set on a version whose predecessor in the log is not its predecessor in order; never in the digest log."""
@@ -31,7 +30,8 @@ _STRETCH = int(Flag.MARK | Flag.TOMBSTONE)
 @dataclass(frozen=True, slots=True)
 class Version:
     """One version of a key. ``rank`` is the partition's place in (topic, partition) order; ``ident`` has 32 bytes for the row
-    and 32 for each large column; bit i of ``holes``: large column i is unknown."""
+    and 32 for each large column; bit i of ``holes``: large column i is unknown.
+    """
 
     time: int
     t: int
@@ -82,7 +82,8 @@ class Truncate:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One row of a key in order: the version as it arrived (its unknown large columns filled if it took its turn), and whether
-    it was passed over."""
+    it was passed over.
+    """
 
     version: Version
     passed: bool
@@ -101,7 +102,8 @@ class Hole:
 @dataclass(frozen=True, slots=True)
 class Beside:
     """What a side knows beside a key's rows. ``truncates``: those that may fall on the key; ``early``: those of them that have an
-    earlier version of it, by offset, among rows that are not given because their time is later."""
+    earlier version of it, by offset, among rows that are not given because their time is later.
+    """
 
     event_time: bool
     truncates: Sequence[Truncate] = ()
@@ -122,8 +124,8 @@ def fold(base: Version | None, rows: Sequence[Version], beside: Beside) -> list[
         if not passed:
             if version.holes and current is not None and not _seen_through(version, current, beside, stretches):
                 current = None
-            current = version = _seen(filled(version, current), current)
-        steps.append(Step(version, passed))
+            current = _seen(filled(version, current), current)
+        steps.append(Step(current if not passed and current is not None else version, passed))
         if passed and current is not None and current != _seen(current, version):
             current = _seen(current, version)
             steps.append(Step(current, passed=False))
@@ -153,7 +155,8 @@ def _seen_through(version: Version, current: Version, beside: Beside, stretches:
 
 def hidden(current: Version | None, rows: Iterable[Version], before: int, *, event_time: bool) -> bool:
     """Whether what stands before a time (µs) lies in a stretch: whatever came in it, unless, in log order, a row behind the
-    tombstone in its own partition."""
+    tombstone in its own partition.
+    """
     return any(
         v.time < before <= v.t and (event_time or current is None or not _overtakes(current, v)) for v in rows if v.stretch
     )
@@ -206,7 +209,10 @@ def _late_after_truncate(row: Version, beside: Beside) -> Version:
 def _sequence(base: Version | None, rows: Sequence[Version], beside: Beside) -> list[Version]:
     """Rows and truncates in order; at equal times a truncate stands before the rows of other partitions."""
     event_time = beside.event_time
-    clock = (lambda v: v.t) if event_time else (lambda v: v.time)  # noqa: E731
+
+    def clock(version: Version) -> int:
+        return version.t if event_time else version.time
+
     known = [v for v in (*rows, *([base] if base is not None else [])) if v.flags & (Flag.MARK | SEEN) != Flag.MARK]
     cuts = [
         c

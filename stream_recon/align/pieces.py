@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stream_recon.model.versions import State, take
 from stream_recon.model.digest import Flag
+from stream_recon.model.versions import State, take
 
 Words = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ class Rows:
 
     def take(self, which: Ints | Mask) -> Rows:
         """The rows at these positions, or where the mask holds."""
-        places = np.flatnonzero(which) if which.dtype == bool else which
+        places: Ints = np.flatnonzero(which) if which.dtype == bool else which.astype(np.int64, copy=False)
         return Rows(self.high[places], self.low[places], take(self.version, places), self.text.take(pa.array(places)))
 
     @property
@@ -123,7 +123,8 @@ class Sealed:
 
 def seal(rows: Rows, overtaken: Mask, event_order: Ints | None) -> Sealed:
     """Sorts a piece. ``overtaken``: rows that an older piece may overtake. ``event_order``: rank of each row when versions are
-    ordered by event time; None: by the log, that is by arrival."""
+    ordered by event time; None: by the log, that is by arrival.
+    """
     order = _order(rows.high, rows.low) if event_order is None else np.lexsort((event_order, rows.low, rows.high))
     high, low = rows.high[order], rows.low[order]
     new = np.ones(len(order), bool)
@@ -147,7 +148,8 @@ def seal(rows: Rows, overtaken: Mask, event_order: Ints | None) -> Sealed:
 
 def _order(high: Words, low: Words) -> Ints:
     """Stable order by key. Sorts one word that packs the key's high bits and the row's number: far cheaper than a sort of both
-    halves, and right unless two different keys share those bits, which is looked for."""
+    halves, and right unless two different keys share those bits, which is looked for.
+    """
     count = len(high)
     bits = max(1, (count - 1).bit_length())
     mask = np.uint64((1 << bits) - 1)

@@ -12,8 +12,8 @@ import numpy as np
 
 from stream_recon.align.fold import UNFILLABLE, Hole, Truncate, Version, unpack
 from stream_recon.align.pieces import Grid, Ints, Mask, Rows, Sealed, Versions, Words, concat, seal
-from stream_recon.model.versions import State, version_dtype, words
 from stream_recon.model.digest import Flag
+from stream_recon.model.versions import State, version_dtype, words
 
 _STRETCH = int(Flag.MARK | Flag.TOMBSTONE)
 FOREVER = int(np.iinfo(np.int64).max)
@@ -120,7 +120,9 @@ class Side:
 
     def windows(self, before: int) -> set[int]:
         """Numbers below ``before`` of the windows, not yet folded, that hold a row or a truncate."""
-        held = {piece // 2 for piece, segments in self.segments.items() if piece // 2 < before and any(s.touching for s in segments)}
+        held = {
+            piece // 2 for piece, segments in self.segments.items() if piece // 2 < before and any(s.touching for s in segments)
+        }
         return held | {n for n in (c.time // self.rules.grid.window for c in self.open_truncates(FOREVER)) if n < before}
 
     def open_truncates(self, before: int) -> list[Truncate]:
@@ -163,7 +165,9 @@ class Side:
         out: dict[tuple[int, int], list[Truncate]] = {}
         for cut in self.open_truncates(FOREVER):
             for number, segments in self.segments.items():
-                for rows in [self._rows(number, s) for s in segments] if 2 * (cut.time // self.rules.grid.window) <= number else []:
+                for rows in (
+                    [self._rows(number, s) for s in segments] if 2 * (cut.time // self.rules.grid.window) <= number else []
+                ):
                     version = rows.version
                     before = (version["part"] == cut.part) & (version["offset"] < cut.offset) & (version["time"] >= cut.time)
                     for i in np.flatnonzero(before & ((version["flags"] & Flag.MARK) == 0)):

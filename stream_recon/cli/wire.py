@@ -103,11 +103,12 @@ def opened(layout: Layout, place: Path, digest_partitions: int, *, keep: bool) -
             raise StateError(
                 f"state: cannot use {place}: {error.strerror}; give a directory that this user can write to"
             ) from error
-    log, stores = None, []
+    log = None
+    stores: list[RocksStore] = []
     try:
         log = EmbeddedLog(place / "log.sqlite")
         for home in range(layout.plan.parallelism or digest_partitions):
-            stores.append(RocksStore(place / f"state-{home}"))
+            stores.append(RocksStore(place / f"state-{home}"))  # noqa: PERF401 - those opened before one fails are closed
         yield Pipeline(layout, log, stores, decoder)
     finally:
         for store in stores:

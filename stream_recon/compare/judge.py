@@ -1,7 +1,7 @@
 """Equal, different or inconclusive, for all touched keys of a window at once (DESIGN 3.5).
 
-    equal  iff  right is left or any candidate (a row of the left in the look-ahead); equal if a known one is equal,
-           else inconclusive if one of them is unknown
+equal  iff  right is left or any candidate (a row of the left in the look-ahead); equal if a known one is equal,
+       else inconclusive if one of them is unknown
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from stream_recon.model.versions import State
 
 Mask = npt.NDArray[np.bool_]
 Versions = npt.NDArray[np.void]
+States = npt.NDArray[np.uint8]
 
 
 class Verdict(IntEnum):
@@ -27,23 +28,26 @@ class Verdict(IntEnum):
 
 def present(versions: Versions) -> Mask:
     """Where a row stands and is known."""
-    return versions["state"] == State.PRESENT
+    state: States = versions["state"]
+    return state == np.uint8(State.PRESENT)
 
 
 def absent(versions: Versions) -> Mask:
     """Where it is known that no row stands."""
-    return versions["state"] <= State.ABSENT
+    state: States = versions["state"]
+    return state <= np.uint8(State.ABSENT)
 
 
 def unknown(versions: Versions) -> Mask:
     """Where it is not known what stands."""
-    return versions["state"] == State.UNKNOWN
+    state: States = versions["state"]
+    return state == np.uint8(State.UNKNOWN)
 
 
 def same(left: Versions, right: Versions) -> Mask:
     """Pair by pair: both known, and the same row or both absent."""
     both = present(left) & present(right)
-    equal = (left["ident"] == right["ident"]).all(axis=1)
+    equal: Mask = (left["ident"] == right["ident"]).all(axis=1)
     return (both & equal) | (absent(left) & absent(right))
 
 

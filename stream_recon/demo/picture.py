@@ -22,7 +22,7 @@ from stream_recon.demo.world import START, make
 from stream_recon.limits import MICROS
 
 _AT = START + 484 * MICROS
-_COLUMNS = 96
+_COLUMNS = 108
 
 
 def draw() -> str:

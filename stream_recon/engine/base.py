@@ -1,6 +1,6 @@
 """The base state: for each key of a pair the versions of both sides at one time, one record in the store.
 
-    record = version of the source | version of the target | key text          (model.versions.version_dtype, twice)
+record = version of the source | version of the target | key text          (model.versions.version_dtype, twice)
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream_recon.align.pieces import Versions, Words
-
 from stream_recon.engine.pending import Pending
 from stream_recon.limits import STORE_BATCH_KEYS
 from stream_recon.model.versions import State, key_bytes, version_dtype

@@ -1,4 +1,4 @@
-"""Why windows cannot be conclusive although no key in them is unknown: gaps, dead letters, lifts proved wrong (DESIGN 3.3, 3.8)."""
+"""Why windows cannot be conclusive although no key in them is unknown: gaps, dead letters, broken lifts (DESIGN 3.3, 3.8)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from stream_recon.limits import RUN_CUT_WINDOWS
 @dataclass(frozen=True, slots=True)
 class Cause:
     """A stretch of effective time, both ends included (µs). ``since`` null: from the first window on; ``until`` null: not yet
-    known, up to the next row of its partition."""
+    known, up to the next row of its partition.
+    """
 
     kind: str
     side: str
@@ -54,8 +55,9 @@ class Run:
 
 
 def runs(first: int, end: int, causes: Sequence[Cause], window: int) -> Iterator[Run]:
-    """Windows ``[first, end)``, none of which holds a row, cut where causes begin or end and where a window's number is a multiple
-    of ``RUN_CUT_WINDOWS``. The last one is whole only if it ends at such a multiple."""
+    """Windows ``[first, end)``, none of which holds a row, cut where causes begin or end and where a window's number is a
+    multiple of ``RUN_CUT_WINDOWS``. The last one is whole only if it ends at such a multiple.
+    """
     while first < end:
         cut = (first // RUN_CUT_WINDOWS + 1) * RUN_CUT_WINDOWS
         stop = min([cut, end, *_changes(first, causes, window)])
@@ -70,4 +72,3 @@ def _changes(first: int, causes: Iterable[Cause], window: int) -> Iterator[int]:
             yield cause.since // window
         if cause.until is not None and cause.until // window >= first:
             yield cause.until // window + 1
-

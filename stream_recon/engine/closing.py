@@ -81,7 +81,9 @@ class Closer:
             verdict,
             self._kinds(high, low, source, target, np.flatnonzero(verdict == Verdict.DIFFERENT), odd, span),
             (source_loading[0] & inconclusive, target_loading[0] & inconclusive),
-            int((inconclusive & ~unsure & ~(unknown(source) & ~source_loading[1]) & ~(unknown(target) & ~target_loading[1])).sum()),
+            int(
+                (inconclusive & ~unsure & ~(unknown(source) & ~source_loading[1]) & ~(unknown(target) & ~target_loading[1])).sum()
+            ),
             _rows(source_pieces) + sum(k.cuts[0] for k in odd.values()),
             _rows(target_pieces) + sum(k.cuts[1] for k in odd.values()),
             _late(source_pieces) + _late(target_pieces) + sum(k.late_cuts for k in odd.values()),

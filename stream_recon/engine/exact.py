@@ -25,9 +25,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class OddKey:
-    """``before``: S(s); ``source``: S(e); ``target``: T(e + settle). ``inside`` and ``ahead``: rows of the source in the window and
+    """What a judgement needs to know of one key.
+
+    ``before``: S(s); ``source``: S(e); ``target``: T(e + settle). ``inside`` and ``ahead``: rows of the source in the window and
     in the look-ahead, passed-over ones too; ``unsure``: the source is unknown somewhere in the look-ahead. ``cuts``: truncates
-    of the window that fall on the key, by side."""
+    of the window that fall on the key, by side; ``late_cuts``: how many of them are late.
+    """
 
     before: Version | None
     source: Version | None

@@ -34,9 +34,7 @@ def _keys(source: Side, target: Side, base: BaseState, ends: tuple[int, int], be
     return parts
 
 
-def _fold_keys(
-    source: Side, target: Side, base: BaseState, keys: Keys, ends: tuple[int, int], before: int
-) -> None:
+def _fold_keys(source: Side, target: Side, base: BaseState, keys: Keys, ends: tuple[int, int], before: int) -> None:
     high, low = keys
     versions = standing(base, high, low, (source, ends[0]), (target, ends[1]))
     odd = source.odd(high, low, ends[0]), target.odd(high, low, ends[1])

@@ -1,9 +1,9 @@
 """What a pair keeps in the store, under its own prefix, and how it is laid out.
 
-    prefix B + key id            base record (engine.base)
-    prefix G + side piece seq    rows of one piece as they came with one block
-    prefix O + key id            an open discrepancy
-    prefix U + side + key id     a key left unknown because a side was still loading
+prefix B + key id            base record (engine.base)
+prefix G + side piece seq    rows of one piece as they came with one block
+prefix O + key id            an open discrepancy
+prefix U + side + key id     a key left unknown because a side was still loading
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class PairStore:
 def encode_rows(rows: Rows) -> bytes:
     """Count, key ids, version records, text offsets, texts."""
     offsets = np.zeros(len(rows) + 1, "<i4")
-    lengths = np.array(rows.text.buffers()[1] and np.frombuffer(rows.text.buffers()[1], "<i4", len(rows) + 1, 4 * rows.text.offset))
+    lengths = np.array(
+        rows.text.buffers()[1] and np.frombuffer(rows.text.buffers()[1], "<i4", len(rows) + 1, 4 * rows.text.offset)
+    )
     offsets[:] = lengths - lengths[0]
     data = rows.text.buffers()[2]
     text = memoryview(data)[int(lengths[0]) : int(lengths[-1])].tobytes() if data is not None else b""

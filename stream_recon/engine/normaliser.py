@@ -2,14 +2,15 @@
 
     Messages -> decoder -> rows | control | dead letters -> clock -> digest rows -> by key to digest partitions -> blocks
 
-Holds no rows between flushes. What it must remember of a partition is its ``Progress``, which travels with the committed position.
+Holds no rows between flushes. What it must remember of a partition is its ``Progress``, kept with the committed position.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from stream_recon.model.messages import DeadLetter, Decoded, Messages, Op, Upstr
 from stream_recon.normalise.clock import NEVER, ClockState, Stamps, stamp
 from stream_recon.normalise.decoder import Decoder
 
+T = TypeVar("T", bound=np.generic)
 _FLAGS = np.zeros(8, np.uint16)
 _FLAGS[Op.READ] = Flag.SNAPSHOT
 _FLAGS[Op.DELETE] = Flag.DELETE
@@ -43,8 +45,8 @@ class Progress:
     """All that normalise remembers of one upstream partition: next position, time, counts since the start position."""
 
     position: int
-    clock: ClockState = ClockState()
-    counts: Counts = Counts()
+    clock: ClockState = field(default_factory=ClockState)
+    counts: Counts = field(default_factory=Counts)
 
     def dump(self) -> bytes:
         """For the metadata of a committed position."""
@@ -329,7 +331,8 @@ def _constant(value: int, length: int, type_: pa.DataType) -> pa.Array:
     return pa.array(np.full(length, value, type_.to_pandas_dtype()), type_)
 
 
-def _column(rows: pa.RecordBatch, name: str, dtype: type[np.generic]) -> npt.NDArray[np.int64]:
+def _column(rows: pa.RecordBatch, name: str, dtype: type[T]) -> npt.NDArray[T]:
+    """A column as numpy; zeros where null."""
     column = rows.column(name)
     if column.null_count:
         column = pc.fill_null(column, 0)

@@ -32,7 +32,18 @@ from stream_recon.model.digest import Flag
 from stream_recon.model.versions import State, identity, shown_hash
 
 _EMPTY = root([]).hex()
-_COUNTS = ("source_rows", "target_rows", "keys", "equal", "different", "inconclusive", "loading", "late", "dead_letters", "repeated")
+_COUNTS = (
+    "source_rows",
+    "target_rows",
+    "keys",
+    "equal",
+    "different",
+    "inconclusive",
+    "loading",
+    "late",
+    "dead_letters",
+    "repeated",
+)
 Key = tuple[int, int]
 
 
@@ -168,7 +179,8 @@ class Pair:
 
     def _next(self, limit: int) -> int | None:
         """The first window below ``limit`` without a certificate that holds a row, or keys to be judged again; before the first
-        certificate also one that only has a cause."""
+        certificate also one that only has a cause.
+        """
         window, cursor = self.rules.window, self.memory.cursor
         due = self.source.windows(limit) | self.target.windows(limit)
         due |= {side.loaded // window for side, keys in self._loading() if keys and side.loaded is not None}
@@ -181,7 +193,9 @@ class Pair:
 
     def _last_cause(self, marks: Marks) -> int:
         """The last window that a cause touches; one without an end reaches to the last row of the topology."""
-        ends = [max(marks.latest, NEVER if c.since is None else c.since) if c.until is None else c.until for c in self.memory.causes]
+        ends = [
+            max(marks.latest, NEVER if c.since is None else c.since) if c.until is None else c.until for c in self.memory.causes
+        ]
         return max(ends) // self.rules.window if ends else NEVER
 
     # ---- windows -------------------------------------------------------------------------------------------------------
@@ -244,7 +258,12 @@ class Pair:
 
     def _again(self, number: int) -> Keys:
         """Keys that were left unknown by a side that stopped loading in this window."""
-        keys = [k for side, held in self._loading() if side.loaded is not None and side.loaded // self.rules.window == number for k in held]
+        keys = [
+            k
+            for side, held in self._loading()
+            if side.loaded is not None and side.loaded // self.rules.window == number
+            for k in held
+        ]
         return np.array([h for h, _ in keys], np.uint64), np.array([k for _, k in keys], np.uint64)
 
     def _remember_loading(self, number: int, judged: Judged) -> None:
@@ -367,7 +386,8 @@ class Pair:
             "windows": (end - start) // rules.window,
             "verdict": _verdict(counts, causes),
             "counts": dict(counts),
-            "unresolved": memory.unresolved + sum(1 for c in memory.causes if c.kind == "undecodable" and c.until is not None and c.until < start),
+            "unresolved": memory.unresolved
+            + sum(1 for c in memory.causes if c.kind == "undecodable" and c.until is not None and c.until < start),
             "open": len(self.open),
             "causes": [c.shown() for c in causes],
             "ranges": self._ranges(marks),

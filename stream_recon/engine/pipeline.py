@@ -32,7 +32,8 @@ _READ_ENTRIES = 16
 @dataclass(frozen=True, slots=True)
 class View:
     """One side as one or more pairs read it. ``id`` is the side's name; a source whose targets do not share their columns has
-    one view for each set of columns."""
+    one view for each set of columns.
+    """
 
     id: str
     side: SidePlan
@@ -75,7 +76,13 @@ class Layout:
         """The record that opens each digest partition's share."""
         plan = self.plan
         feeds = (
-            Feed(v.id, v.side.name, tuple((u.topic, u.topic_id, u.partition, s) for u, s in v.partitions), v.side.order, v.side.history)
+            Feed(
+                v.id,
+                v.side.name,
+                tuple((u.topic, u.topic_id, u.partition, s) for u, s in v.partitions),
+                v.side.order,
+                v.side.history,
+            )
             for v in self.views
         )
         return Open(
@@ -101,7 +108,13 @@ class Pipeline:
     """Drives one topology. ``stores``: one for each digest partition; ``decoder`` makes the decoder of a feed."""
 
     def __init__(
-        self, layout: Layout, log: Log, stores: Sequence[Store], decoder: Callable[[FeedPlan], Decoder], *, cache_bytes: int | None = None
+        self,
+        layout: Layout,
+        log: Log,
+        stores: Sequence[Store],
+        decoder: Callable[[FeedPlan], Decoder],
+        *,
+        cache_bytes: int | None = None,
     ) -> None:
         """Opens the topology in the log, or goes on where the log ends.
 
@@ -120,7 +133,9 @@ class Pipeline:
         self.normalisers = {v.id: self._normaliser(v, committed, decoder) for v in layout.views}
         self._open()
 
-    def _normaliser(self, view: View, committed: Mapping[tuple[str, int], Commit], decoder: Callable[[FeedPlan], Decoder]) -> Normaliser:
+    def _normaliser(
+        self, view: View, committed: Mapping[tuple[str, int], Commit], decoder: Callable[[FeedPlan], Decoder]
+    ) -> Normaliser:
         progress = {}
         for upstream, start in view.partitions:
             saved = committed.get(_place(upstream))
@@ -146,7 +161,8 @@ class Pipeline:
 
     def push(self, stretches: Iterable[tuple[Messages, int, int]], appended: int) -> None:
         """Normalises stretches of upstream partitions (messages, position after them, repeated readings) and appends the blocks,
-        the dead letters and the new positions in one transaction. ``appended``: append time, ms."""
+        the dead letters and the new positions in one transaction. ``appended``: append time, ms.
+        """
         letters: list[tuple[View, SetAside]] = []
         views = {v.id: v for v in self.layout.views}
         for messages, end, repeated in stretches:
@@ -222,7 +238,8 @@ class Pipeline:
 
     def _fold(self, reconciler: Reconciler, entries: Sequence[Entry], silent: int) -> list[Event]:
         """Puts the events of some entries and the log position out together, then the state. Entries below ``silent`` were put
-        out before: the state had been lost, and they are folded without a word."""
+        out before: the state had been lost, and they are folded without a word.
+        """
         said: list[Event] = []
         messages: list[tuple[str, int, int, bytes | None, bytes]] = []
         for entry in entries:

@@ -44,11 +44,13 @@ class Reconciler:
         meta = orjson.loads(saved)
         if meta["format"] != STATE_FORMAT:
             raise StateError(
-                f"state: expected format {STATE_FORMAT}, got {meta['format']}: it was written by another version of stream-recon; "
-                "use that version, or delete the state directory: it is made again from the log"
+                f"state: expected format {STATE_FORMAT}, got {meta['format']}: it was written by another version of "
+                "stream-recon; use that version, or delete the state directory: it is made again from the log"
             )
         if meta["home"] != self.home:
-            raise StateError(f"state: expected digest partition {self.home}, got {meta['home']}: this is another worker's directory")
+            raise StateError(
+                f"state: expected digest partition {self.home}, got {meta['home']}: this is another worker's directory"
+            )
         self.position = meta["position"]
         for name, message in list(self._pending.scan(_SHARE + b"O")):
             topology = name[2:].decode()

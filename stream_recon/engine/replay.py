@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stream_recon.engine.normaliser import home_partition
-from stream_recon.engine.pipeline import AUDIT, DEAD_LETTERS, DISCREPANCIES, Layout, Pipeline
+from stream_recon.engine.pipeline import AUDIT, DISCREPANCIES, Pipeline
 from stream_recon.engine.summary import EXIT, FAILED, Summary, Tally, accounting
 from stream_recon.engine.upstream import Known
 from stream_recon.model.messages import Messages, Upstream
@@ -32,7 +32,8 @@ class Recorded:
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Stretches of partitions (rows ``[start, stop)`` of the recording) that are normalised together; ``appended``: the largest
-    broker timestamp so far, ms."""
+    broker timestamp so far, ms.
+    """
 
     stretches: tuple[tuple[Upstream, int, int], ...]
     appended: int
@@ -41,7 +42,8 @@ class Chunk:
 
 def chunks(plan: TopologyPlan, recorded: Mapping[Upstream, Recorded], size: int) -> Iterator[Chunk]:
     """All messages, ``size`` at a time: by broker time but never against the offsets of a partition; ties by side order, then
-    partition and offset."""
+    partition and offset.
+    """
     upstreams = sorted(recorded, key=lambda u: ([s.name for s in plan.sides].index(u.side), u.topic, u.partition))
     if not upstreams:
         return
@@ -116,7 +118,7 @@ def summarise(pipeline: Pipeline, warnings: Sequence[str]) -> Summary:
     if _too_many(pipeline.layout.plan, partitions):
         dead = sum(p["dead_letters"] for p in partitions)
         told.append(
-            f"{dead} messages could not be understood, more than dead_letters.max_share allows; see {DEAD_LETTERS.replace('-', '_')}.jsonl: "
+            f"{dead} messages could not be understood, more than dead_letters.max_share allows; see dead_letters.jsonl: "
             "what is said of the rest stands, but the topology does not fit these topics"
         )
         code = FAILED
@@ -145,4 +147,3 @@ def bodies(log: Log, topic: str) -> Iterator[bytes]:
     while entries := log.read(topic, 0, position, _READ_EVENTS):
         yield from (e.value for e in entries)
         position = entries[-1].offset + 1
-

@@ -201,7 +201,10 @@ class Share:
             {label: raw for label, lifted, raw in reach if lifted > raw},
             max((k.latest for k in (*source, *target) if k.latest is not None), default=NEVER),
             appended,
-            {k.label: ({"side": k.side, "topic": k.topic, "partition": k.partition}, k.start, k.next) for k in (*source, *target)},
+            {
+                k.label: ({"side": k.side, "topic": k.topic, "partition": k.partition}, k.start, k.next)
+                for k in (*source, *target)
+            },
         )
         return pair.advance(marks)
 

@@ -1,7 +1,7 @@
 """What a digest partition knows of one upstream partition: positions accepted, where its time stands, what was counted.
 
-    range.start <= next   accepted, rows below next dropped (they are here already)
-    range.start >  next   a gap: positions [next, start) are lost
+range.start <= next   accepted, rows below next dropped (they are here already)
+range.start >  next   a gap: positions [next, start) are lost
 """
 
 from __future__ import annotations

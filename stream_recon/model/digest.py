@@ -59,7 +59,8 @@ def digest_schema(large: int) -> pa.Schema:
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Messages of an upstream partition from its start position to the end of a range: cumulative, so that a repeated or
-    differently cut range cannot count twice. ``late`` counts rows."""
+    differently cut range cannot count twice. ``late`` counts rows.
+    """
 
     rows: int = 0
     control: int = 0
@@ -82,8 +83,8 @@ class Range:
     """Positions ``[start, end)`` of one upstream partition, and where its time stands at ``end``.
 
     ``watermark`` (µs) includes lifts, ``raw`` does not; null before the first change. ``leading``: no change and no lift yet.
-    ``loaded``: largest effective time of the snapshot reads in front, ``latest`` of all rows. ``first``: effective time of its first row, where
-    a gap before it ends (null: none). ``counts`` only in the partition's home digest partition.
+    ``loaded``: largest effective time of the snapshot reads in front, ``latest`` of all rows. ``first``: effective
+    time of its first row, where a gap before it ends (null: none). ``counts`` only in the partition's home digest partition.
     """
 
     feed: str

@@ -14,6 +14,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stream_recon.model.digest import Flag
 
@@ -117,14 +118,12 @@ def _words(column: pa.FixedSizeBinaryArray) -> tuple[npt.NDArray[np.bool_], npt.
 
 def _large_words(column: pa.BinaryArray) -> npt.NDArray[np.uint64]:
     """Hashes of one large column: its 32 bytes, ``NULL_HASH`` for a null, zeros for an unknown."""
-    lengths = np.diff(np.frombuffer(column.buffers()[1], "<i4", count=len(column) + 1, offset=4 * column.offset)) if len(column) else []
     out = np.zeros((len(column), 4), np.uint64)
-    full = np.asarray(lengths) == 32
-    start = column.buffers()[1] and np.frombuffer(column.buffers()[1], "<i4", count=len(column) + 1, offset=4 * column.offset)[0]
-    data = np.frombuffer(column.buffers()[2], "u1")[start:] if column.buffers()[2] else np.empty(0, "u1")
-    out[full] = np.frombuffer(data[: 32 * int(full.sum())].tobytes(), "<u8").reshape(-1, 4)
-    valid = column.is_valid().to_numpy(zero_copy_only=False)
-    out[valid & ~full] = np.frombuffer(NULL_HASH, "<u8")
+    out[:] = np.frombuffer(NULL_HASH, "<u8")
+    lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+    hashed = column.filter(pa.array(lengths == 32)).cast(pa.binary(32))
+    out[lengths == 32] = _words(hashed)[1]
+    out[column.is_null().to_numpy(zero_copy_only=False)] = 0
     return out
 
 

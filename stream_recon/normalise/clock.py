@@ -94,4 +94,5 @@ def stamp(
         leading = not change.any()
     raw = int(raw_after[-1]) if len(op) else state.raw
     latest = max(state.latest, int(time.max())) if len(op) else state.latest
-    return Stamps(before, np.maximum(raw_after, state.lift), own, time, late, broken), replace(state, raw=raw, leading=leading, loaded=loaded, latest=latest)
+    stamps = Stamps(before, np.maximum(raw_after, state.lift), own, time, late, broken)
+    return stamps, replace(state, raw=raw, leading=leading, loaded=loaded, latest=latest)

@@ -1,5 +1,7 @@
 """Faults that hostile recordings have found: each was an answer that broke its promise."""
 
+import resource
+
 from tests.cli.harness import World, rows, topology
 
 
@@ -18,3 +20,18 @@ def test_a_column_with_nothing_but_lone_surrogates_is_not_passed_over(world: Wor
     text = r'{"id":1,"v":"\ud83d"}'
     result = world.replay(topology(dead_letters={"max_share": "100%"}), s=rows("st", text), t=rows("tt", text))
     assert (result.code, result.opened, len(result.reasons)) == (2, [], 2)
+
+
+def test_fifty_empty_years_between_two_rows_cost_neither_minutes_nor_gigabytes(world: World) -> None:
+    payloads = [{"id": 1, "at": "1970-01-01T00:00:00Z"}, {"id": 1, "at": "2026-11-21T04:00:00Z"}]
+    declared = {"event_time": "at", "types": {"at": "timestamp"}}
+    arguments = world.arguments(
+        topology(declared, declared), "--digest-partitions", "1", s=rows("st", *payloads), t=rows("tt", *payloads)
+    )
+    result = world.finish(world.start(*arguments, preexec_fn=_bounded))
+    assert (result.code, result.stderr.count("error")) == (0, 0)
+    assert len(result.events("audit")) < 10_000
+
+
+def _bounded() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (8, 8))

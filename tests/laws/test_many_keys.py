@@ -38,9 +38,14 @@ class Planted:
 def plant(seed: int, keys: int, changes: int) -> Planted:
     """Changes on the source, applied within the allowance; in the end each faulty key gets one fault and no change after it."""
     d = random.Random(seed)
-    logs: dict[tuple[str, int], list[tuple[int, int, int, str | None]]] = {(s, n): [] for s in ("source", "target") for n in range(PARTS)}
+    logs: dict[tuple[str, int], list[tuple[int, int, int, str | None]]] = {
+        (s, n): [] for s in ("source", "target") for n in range(PARTS)
+    }
     faulty = set(d.sample(range(keys), keys // 50))
-    kinds = {k: d.choice(["missing_in_target", "undeleted_in_target", "stale_in_target", "value_mismatch", "unexpected_in_target"]) for k in faulty}
+    kinds = {
+        k: d.choice(["missing_in_target", "undeleted_in_target", "stale_in_target", "value_mismatch", "unexpected_in_target"])
+        for k in faulty
+    }
     state: dict[int, str | None] = {}
     busy: dict[int, int] = {}
 
@@ -85,7 +90,15 @@ def plant(seed: int, keys: int, changes: int) -> Planted:
 
 def payload(t: int, key: int, value: str | None) -> bytes:
     row = {"id": key, "value": value, "note": "n"}
-    source = {"ts_us": t, "ts_ms": t // 1000, "snapshot": "false", "db": "d", "schema": "s", "table": "t", "connector": "postgresql"}
+    source = {
+        "ts_us": t,
+        "ts_ms": t // 1000,
+        "snapshot": "false",
+        "db": "d",
+        "schema": "s",
+        "table": "t",
+        "connector": "postgresql",
+    }
     gone = value is None
     body = {"before": {"id": key} if gone else None, "after": None if gone else row, "source": source, "op": "d" if gone else "u"}
     return json.dumps(body | {"ts_ms": t // 1000}).encode()
@@ -123,7 +136,10 @@ def test_exactly_the_planted_faults_are_found(room: Path, seed: int, homes: int,
         drive, answers = drive_of(planted, room, seed, homes=homes, cache_bytes=cache)
     assert {key: kind for (_, key), kind in Said(answers, P.window, homes).open().items()} == planted.open
     assert {e["status"] for e in answers.discrepancies} == {"opened"}
-    totals = {n: sum(c["counts"][n] for c in answers.certificates) for n in ("source_rows", "target_rows", "different", "inconclusive", "late")}
+    totals = {
+        n: sum(c["counts"][n] for c in answers.certificates)
+        for n in ("source_rows", "target_rows", "different", "inconclusive", "late")
+    }
     assert totals["source_rows"] + totals["target_rows"] == planted.rows
     assert (totals["different"], totals["inconclusive"], totals["late"]) == (planted.found, 0, 0)
     with folding(7 - windows % 7):

@@ -1,6 +1,7 @@
 """The demo from end to end: what was planted is found, nothing else is, and its recordings say the same again."""
 
 import json
+import sys
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -180,7 +181,7 @@ def test_it_is_live_on_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch, terminal: bool, as_json: bool, ci: str, live: bool
 ) -> None:
     monkeypatch.setenv("CI", ci)
-    monkeypatch.setattr(demo.sys.stdout, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
     seen: list[bool] = []
 
     def stop(*_: object, live: bool, silent: bool) -> None:
