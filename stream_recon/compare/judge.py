@@ -29,19 +29,19 @@ class Verdict(IntEnum):
 def present(versions: Versions) -> Mask:
     """Where a row stands and is known."""
     state: States = versions["state"]
-    return state == np.uint8(State.PRESENT)
+    return np.asarray(state == State.PRESENT, np.bool_)
 
 
 def absent(versions: Versions) -> Mask:
     """Where it is known that no row stands."""
     state: States = versions["state"]
-    return state <= np.uint8(State.ABSENT)
+    return np.asarray(state <= State.ABSENT, np.bool_)
 
 
 def unknown(versions: Versions) -> Mask:
     """Where it is not known what stands."""
     state: States = versions["state"]
-    return state == np.uint8(State.UNKNOWN)
+    return np.asarray(state == State.UNKNOWN, np.bool_)
 
 
 def same(left: Versions, right: Versions) -> Mask:
