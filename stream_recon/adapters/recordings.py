@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import binascii
 import gzip
+import hashlib
 import io
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -282,6 +283,25 @@ def _finished(upstream: Upstream, partition: _Partition) -> PartitionRecording:
         repeated_at=ordered[again],
         conflicting=_conflicts(table, order[again], first_of[again]),
     )
+
+
+def fingerprint(read: Mapping[Upstream, PartitionRecording]) -> str:
+    """SHA-256 of all that recordings say: the same for the same messages, however their lines are ordered or cut into files."""
+    whole = hashlib.sha256()
+    for upstream, recording in sorted(read.items()):
+        messages = recording.messages
+        whole.update(repr((upstream, len(messages), recording.repeated)).encode())
+        for numbers in (messages.offset, messages.timestamp, recording.repeated_at):
+            whole.update(np.ascontiguousarray(numbers, np.int64))
+        for octets in (messages.key, messages.value):
+            lengths = pc.binary_length(octets).fill_null(-1)
+            whole.update(lengths.to_numpy().astype(np.int64))
+            for chunk in pa.chunked_array([octets.fill_null(b"")]).chunks:
+                _, offsets, data = chunk.buffers()
+                bounds = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+                if data is not None and len(chunk):
+                    whole.update(memoryview(data)[bounds[0] : bounds[-1]])
+    return whole.hexdigest()
 
 
 def _values(upstream: Upstream, column: pa.ChunkedArray, kept: npt.NDArray[np.int64]) -> pa.BinaryArray:

