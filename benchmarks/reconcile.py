@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> dict[str, object]:
                 waiting = waiting[:, ready:]
             for block in blocks:
                 start, before = time.process_time(), events
-                events += len(reconciler.fold(Entry(position, 0, None, block)))
+                events += sum(1 for _ in reconciler.fold(Entry(position, 0, None, block)))
                 reconciler.commit()
                 took = time.process_time() - start
                 cpu += took

@@ -32,6 +32,10 @@ FOLD_WINDOWS = 6
 SEGMENT_CACHE_BYTES = 256 * 1024**2
 """Rows of windows still open that stay in memory; what is beyond is read again from RocksDB when its window closes."""
 
+EVENTS_A_TRANSACTION = 4_096
+"""Events that are put out at once: a step with more (many windows after a stall) is cut, so that it fits memory and a
+transaction's time."""
+
 STORE_BATCH_KEYS = 65_536
 """Keys in one read of the base state: bounds what a window's closing holds of it at once."""
 

@@ -71,7 +71,24 @@ def unused_settings(
         found += [
             f"{plan.name}: compare.ignore: {n!r} is a key column; it is compared all the same" for n in plan.ignore if n in keys
         ]
+    for target in views[1:]:
+        for view, other in ((views[0], target), (target, views[0])):
+            if view.known is not None and other.known is not None:
+                found += _one_sided(view, other, frozenset(plan.ignore))
     return tuple(found)
+
+
+def _one_sided(view: _View, other: _View, ignored: frozenset[str]) -> Iterable[str]:
+    """What looks compared and is not: a column that the other side lacks, or writes in other letters."""
+    offered = other.offers(view)
+    names = view.offers(other) - offered - ignored - other.left_out - {view.side.event_time}
+    if names:
+        hints = {name: did_you_mean(name, offered) for name in sorted(names)}
+        listed = ", ".join(f"{name!r}{hint}" for name, hint in hints.items())
+        yield (
+            f"{view.where}: not compared, as side {other.side.name} has no such column: {listed}; "
+            "map it in columns:, or name it in compare.ignore"
+        )
 
 
 def _unseen(view: _View) -> Iterable[str]:

@@ -122,14 +122,14 @@ class Drive:
         if batch:
             self._appended = batch[-1].timestamp
             self._pipeline.push(_stretches(batch), self._appended)
-        board.take(self._pipeline.drain())
+        self._pipeline.drain(board.take)
         for side in board.sides:
             self._look(side, batch)
 
     def end(self) -> None:
         """End of input: what is still open in time is judged as it stands."""
         self._pipeline.end(self._appended)
-        self.board.take(self._pipeline.drain())
+        self._pipeline.drain(self.board.take)
 
     def _look(self, side: SideState, batch: Sequence[Message]) -> None:
         side.read += sum(m.side == side.name for m in batch)

@@ -154,28 +154,26 @@ class Pair:
             self.store.store.put(self.store.place(which, piece, self.sequence), encode_rows(segment.rows))
         self.sequence += 1
 
-    def advance(self, marks: Marks) -> list[Event]:
-        """Closes every window that the watermarks allow, in order."""
+    def advance(self, marks: Marks) -> Iterator[Event]:
+        """Closes every window that the watermarks allow, in order; to be taken to its end, a piece at a time if it is long."""
         rules, memory = self.rules, self.memory
         reach = min(_minus(marks.source, rules.settle + rules.clock_skew), _minus(marks.target, rules.settle))
         end = reach == FOREVER
         limit = FOREVER if end else reach // rules.window if reach != NEVER else NEVER
-        events: list[Event] = []
         while (number := self._next(limit)) is not None:
             judged, span = self._judge(number)
             if not self._holds(judged, span):
                 self.void.add(number)
                 continue
             if memory.cursor is not None:
-                events += self._quiet(number, marks, followed=True)
-            events += self._close(number, judged, span, marks)
+                yield from self._quiet(number, marks, followed=True)
+            yield from self._close(number, judged, span, marks)
             memory.cursor = number + 1
             if memory.folded is None or number - memory.folded >= FOLD_WINDOWS:
                 self._fold(number)
         stop = self._last_cause(marks) + 1 if end else limit
         if memory.cursor is not None and stop > memory.cursor:
-            events += self._quiet(stop, marks, followed=end)
-        return events
+            yield from self._quiet(stop, marks, followed=end)
 
     def _next(self, limit: int) -> int | None:
         """The first window below ``limit`` without a certificate that holds a row, or keys to be judged again; before the first
@@ -200,20 +198,18 @@ class Pair:
 
     # ---- windows -------------------------------------------------------------------------------------------------------
 
-    def _quiet(self, stop: int, marks: Marks, *, followed: bool) -> list[Event]:
+    def _quiet(self, stop: int, marks: Marks, *, followed: bool) -> Iterator[Event]:
         """Certificates of the windows up to ``stop``, none of which holds a row; the last run waits if more may join it."""
         memory, window = self.memory, self.rules.window
         assert memory.cursor is not None
-        events = []
         for run in runs(memory.cursor, stop, memory.causes, window):
             if not (run.whole or followed):
                 break
             start, end = run.first * window, run.end * window
             counts = dict.fromkeys(_COUNTS, 0) | {"dead_letters": self._begun(run.causes, start, end)}
-            events.append(self._certificate(start, end, run.causes, counts, {"root": _EMPTY, "events_root": _EMPTY}, marks))
             memory.cursor = run.end
+            yield self._certificate(start, end, run.causes, counts, {"root": _EMPTY, "events_root": _EMPTY}, marks)
         self._expire()
-        return events
 
     def _judge(self, number: int) -> tuple[Judged, Span]:
         rules = self.rules

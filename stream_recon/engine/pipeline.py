@@ -18,6 +18,7 @@ from stream_recon.engine.normaliser import FeedClock, Normaliser, Progress, SetA
 from stream_recon.engine.pair import Event
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.errors import StateError
+from stream_recon.limits import EVENTS_A_TRANSACTION
 from stream_recon.model.digest import Block, End, Feed, Lift, Open, Pair, decode, encode
 from stream_recon.model.messages import Messages, Upstream
 from stream_recon.model.plan import FeedPlan, Format, SidePlan, TopologyPlan
@@ -225,32 +226,52 @@ class Pipeline:
 
     # ---- reconcile -----------------------------------------------------------------------------------------------------
 
-    def drain(self) -> list[Event]:
-        """Folds all that is in the log and not yet folded; returns what was said."""
-        said: list[Event] = []
-        done = self.log.committed(_RECONCILE)
+    def drain(self, said: Callable[[Sequence[Event]], None] | None = None) -> None:
+        """Folds all that is in the log and not yet folded; ``said`` gets what was put out, some events at a time."""
+        committed = self.log.committed(_RECONCILE)
         for reconciler in self.reconcilers:
             place = (DIGESTS, reconciler.home)
-            silent = done[place].position if place in done else 0
+            done = committed.get(place, Commit(0, b""))
             while entries := self.log.read(*place, reconciler.position, _READ_ENTRIES):
-                said += self._fold(reconciler, entries, silent)
-        return said
+                self._fold(reconciler, entries, done, said)
 
-    def _fold(self, reconciler: Reconciler, entries: Sequence[Entry], silent: int) -> list[Event]:
-        """Puts the events of some entries and the log position out together, then the state. Entries below ``silent`` were put
-        out before: the state had been lost, and they are folded without a word.
+    def _fold(
+        self, reconciler: Reconciler, entries: Sequence[Entry], done: Commit, said: Callable[[Sequence[Event]], None] | None
+    ) -> None:
+        """Puts the events of some entries and the log position out together, then the state.
+
+        A long step is cut over several transactions: the position stays at its entry, with the number of its events that are out
+        as metadata. What lies before ``done`` was put out although the state was lost: it is folded without a word.
         """
-        said: list[Event] = []
-        messages: list[tuple[str, int, int, bytes | None, bytes]] = []
+        out = _Out(self.log, reconciler.home, said)
         for entry in entries:
-            events = reconciler.fold(entry)
-            if entry.offset >= silent:
-                said += events
-                messages += [(e.topic, 0, entry.timestamp, e.key.encode(), e.body) for e in events]
-        if reconciler.position > silent:
-            self.log.append(messages, {(_RECONCILE, DIGESTS, reconciler.home): Commit(reconciler.position, b"")})
+            skip = int(done.metadata or 0) if entry.offset == done.position else 0
+            for number, event in enumerate(reconciler.fold(entry), 1):
+                if entry.offset >= done.position and number > skip:
+                    out.say(entry, number, event)
+        if reconciler.position > done.position:
+            out.send(Commit(reconciler.position, b""))
         reconciler.commit()
-        return said
+
+
+class _Out:
+    """Events on their way to the output topics."""
+
+    def __init__(self, log: Log, home: int, said: Callable[[Sequence[Event]], None] | None) -> None:
+        self._log, self._home, self._said = log, home, said
+        self._events: list[tuple[int, Event]] = []
+
+    def say(self, entry: Entry, number: int, event: Event) -> None:
+        self._events.append((entry.timestamp, event))
+        if len(self._events) == EVENTS_A_TRANSACTION:
+            self.send(Commit(entry.offset, b"%d" % number))
+
+    def send(self, commit: Commit) -> None:
+        messages = [(e.topic, 0, time, e.key.encode(), e.body) for time, e in self._events]
+        self._log.append(messages, {(_RECONCILE, DIGESTS, self._home): commit})
+        if self._said is not None:
+            self._said([e for _, e in self._events])
+        self._events = []
 
 
 def _place(upstream: Upstream) -> tuple[str, int]:

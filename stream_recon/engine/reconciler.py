@@ -8,6 +8,8 @@ The store is a cache of the log: what is lost of it is folded again from its pos
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import orjson
 
 from stream_recon.engine.pair import Event
@@ -63,8 +65,8 @@ class Reconciler:
             assert memory is not None
             restore(self.shares[topology], memory)
 
-    def fold(self, entry: Entry) -> list[Event]:
-        """The next message of the log.
+    def fold(self, entry: Entry) -> Iterator[Event]:
+        """The next message of the log; its events are to be taken to their end before the next message or a commit.
 
         Raises:
             LogError: it breaks the log's rules.
@@ -76,7 +78,7 @@ class Reconciler:
         self._touched.add(record.topology)
         if isinstance(record, Open):
             self._open(record)
-            return []
+            return iter(())
         if record.topology not in self.shares:
             raise LogError(f"digest log: a record of topology {record.topology} stands before its open record")
         return self.shares[record.topology].fold(record, entry.timestamp)

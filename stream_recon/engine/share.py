@@ -86,8 +86,8 @@ class Share:
 
     # ---- records -------------------------------------------------------------------------------------------------------
 
-    def fold(self, record: Block | Lift | End, appended: int) -> list[Event]:
-        """One record; ``appended`` is its append time (ms).
+    def fold(self, record: Block | Lift | End, appended: int) -> Iterator[Event]:
+        """One record; ``appended`` is its append time (ms). What follows from it is worked out as it is taken, to its end.
 
         Raises:
             LogError: the record speaks of a partition that the share was not opened with.
@@ -96,10 +96,10 @@ class Share:
             self._block(record)
         elif isinstance(record, Lift):
             if not self._of(record.upstream).lift(record.to, record.position):
-                return []
+                return iter(())
         else:
             self.ended = True
-        return [event for n in range(len(self.pairs)) for event in self._advance(n, appended)]
+        return (event for n in range(len(self.pairs)) for event in self._advance(n, appended))
 
     def _of(self, upstream: Upstream) -> Known:
         if upstream not in self.known:
@@ -185,7 +185,7 @@ class Share:
 
     # ---- time ----------------------------------------------------------------------------------------------------------
 
-    def _advance(self, number: int, appended: int) -> list[Event]:
+    def _advance(self, number: int, appended: int) -> Iterator[Event]:
         pair, declared = self.pairs[number], self.opened.pairs[number]
         source, target = ([self.known[u] for u in self.parts[f]] for f in (declared.source_feed, declared.target_feed))
         allowances = pair.rules.settle + pair.rules.clock_skew, pair.rules.settle

@@ -93,7 +93,7 @@ class Drive:
         normaliser = self.pipeline.normalisers[side.name]
         if (upstream, batch.start) != (upstream, self.index.get(upstream, 0)):
             normaliser.assign(upstream, self._progress_at(batch, upstream, partition))
-        items = list(partition.items[batch.start : batch.stop])
+        items: list[Any] = list(partition.items[batch.start : batch.stop])
         index = batch.start
         while items:
             if isinstance(items[0], Lift):
@@ -104,7 +104,7 @@ class Drive:
                 self.pipeline.skip(upstream, items.pop(0).to, self.now)
                 index += 1
             else:
-                run = []
+                run: list[Any] = []
                 while items and not isinstance(items[0], Lift | Gap):
                     run.append(items.pop(0))
                 self._push(side, partition, upstream, run)
