@@ -23,6 +23,10 @@ BLOCK_ROWS = 4_000
 RUN_CUT_WINDOWS = 64
 """A folded run of empty windows ends where the window's number is a multiple of this (DESIGN section 6)."""
 
+LONG_RUN_WINDOWS = RUN_CUT_WINDOWS * 4_096
+"""Of more empty windows than these at once (30 days of 10 s) a run is cut at multiples of this only: a row that lies decades
+before its successor must not cost millions of certificates (docs/decisions/0010)."""
+
 LEAF_ENTRIES = 256
 """Entries in one leaf of a certificate's tree (DESIGN section 6): a leaf for each key would cost ten times as much."""
 

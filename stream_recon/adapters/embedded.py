@@ -40,17 +40,31 @@ class EmbeddedLog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
+        try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._check_version()
             self._db.executescript(_SCHEMA)
-        except (sqlite3.Error, OSError) as error:
-            raise StateError(f"state: cannot use {path}: {error}; give a directory that this user can write to") from error
+        except sqlite3.Error as error:
+            self._db.close()
+            raise self._unusable(error) from error
+        except StateError:
+            self._db.close()
+            raise
         self._next = {
             (topic, part): position + 1
             for topic, part, position in self._db.execute("SELECT topic, part, max(position) FROM messages GROUP BY topic, part")
         }
+
+    def _unusable(self, error: Exception) -> StateError:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            return StateError(
+                f"state: {self._path} is held by another process; wait until that has ended, or give another state directory"
+            )
+        return StateError(f"state: cannot use {self._path}: {error}; give a directory that this user can write to")
 
     def _check_version(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()

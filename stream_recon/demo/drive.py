@@ -74,8 +74,7 @@ class Board:
     said: list[Said] = field(default_factory=list)
 
     def take(self, events: Sequence[Event]) -> None:
-        """What a tick said."""
-        self.said = []
+        """A part of what a tick said."""
         for event in events:
             if event.topic == DISCREPANCIES:
                 self.tally.discrepancy(event.body)
@@ -115,6 +114,7 @@ class Drive:
         """Pushes what came to the broker in the next ``span`` µs, and folds it."""
         board = self.board
         board.now += span
+        board.said = []
         start = self._at
         while not self.done and self._messages[self._at].timestamp * 1_000 < board.now:
             self._at += 1
@@ -128,6 +128,7 @@ class Drive:
 
     def end(self) -> None:
         """End of input: what is still open in time is judged as it stands."""
+        self.board.said = []
         self._pipeline.end(self._appended)
         self._pipeline.drain(self.board.take)
 

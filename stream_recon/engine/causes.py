@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from stream_recon.limits import RUN_CUT_WINDOWS
+from stream_recon.limits import LONG_RUN_WINDOWS, RUN_CUT_WINDOWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,10 @@ def runs(first: int, end: int, causes: Sequence[Cause], window: int) -> Iterator
     multiple of ``RUN_CUT_WINDOWS``. The last one is whole only if it ends at such a multiple.
     """
     while first < end:
-        cut = (first // RUN_CUT_WINDOWS + 1) * RUN_CUT_WINDOWS
-        stop = min([cut, end, *_changes(first, causes, window)])
+        span = LONG_RUN_WINDOWS if end - first > LONG_RUN_WINDOWS else RUN_CUT_WINDOWS
+        stop = min([(first // span + 1) * span, end, *_changes(first, causes, window)])
         active = tuple(c for c in causes if c.covers(first * window, (first + 1) * window))
-        yield Run(first, stop, active, whole=stop < end or stop == cut)
+        yield Run(first, stop, active, whole=stop < end or stop % RUN_CUT_WINDOWS == 0)
         first = stop
 
 

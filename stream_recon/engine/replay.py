@@ -70,6 +70,7 @@ def run(pipeline: Pipeline, recorded: Mapping[Upstream, Recorded], size: int, re
         pipeline.push(stretches, appended)
         pipeline.drain()
         report("replay", chunk.done, total)
+    pipeline.drain()
     if not all(r.shares[plan.name].ended for r in pipeline.reconcilers):
         pipeline.end(appended)
     pipeline.drain()

@@ -96,7 +96,7 @@ class Result:
 class World:
     """Files under one directory, and the command line over them."""
 
-    def __init__(self, place: Path, capture: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, place: Path, capture: pytest.CaptureFixture[str] | None) -> None:
         self.place = place
         self._capture = capture
         self.out = place / "out"
@@ -120,6 +120,7 @@ class World:
         return result
 
     def run(self, *arguments: str) -> Result:
+        assert self._capture is not None
         self._capture.readouterr()
         code = run(list(arguments))
         stdout, stderr = self._capture.readouterr()
@@ -129,8 +130,9 @@ class World:
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
         """The command in a process of its own."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options)
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.Popen([*COMMAND, *arguments], env=environment, **streams)
 
     def finish(self, process: subprocess.Popen[bytes]) -> Result:
         stdout, stderr = process.communicate(timeout=60)
-        return Result(process.returncode, stdout.decode(), stderr.decode(), self.out)
+        return Result(process.returncode, (stdout or b"").decode(), stderr.decode(), self.out)
