@@ -292,10 +292,10 @@ def fingerprint(read: Mapping[Upstream, PartitionRecording]) -> str:
         messages = recording.messages
         whole.update(repr((upstream, len(messages), recording.repeated)).encode())
         for numbers in (messages.offset, messages.timestamp, recording.repeated_at):
-            whole.update(np.ascontiguousarray(numbers, np.int64))
+            whole.update(np.ascontiguousarray(numbers, np.int64).tobytes())
         for octets in (messages.key, messages.value):
             lengths = pc.binary_length(octets).fill_null(-1)
-            whole.update(lengths.to_numpy().astype(np.int64))
+            whole.update(lengths.to_numpy().astype(np.int64).tobytes())
             for chunk in pa.chunked_array([octets.fill_null(b"")]).chunks:
                 _, offsets, data = chunk.buffers()
                 bounds = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]

@@ -22,9 +22,9 @@ from stream_recon.demo.envelope import COLUMNS, CONNECTORS, Message
 from stream_recon.demo.faults import Planted
 from stream_recon.demo.score import Found, Score
 from stream_recon.demo.world import START
-from stream_recon.engine.pair import Event
 from stream_recon.engine.pipeline import DISCREPANCIES, Layout, Pipeline
 from stream_recon.engine.summary import Tally
+from stream_recon.engine.terms import Event
 from stream_recon.model.messages import Messages, Upstream
 from stream_recon.model.plan import TopologyPlan
 from stream_recon.normalise.clock import NEVER

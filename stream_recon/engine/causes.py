@@ -24,6 +24,15 @@ class Cause:
     until: int | None
 
     @property
+    def undecodable(self) -> bool:
+        """Whether it is a dead letter."""
+        return self.kind == "undecodable"
+
+    def ended(self, before: int) -> bool:
+        """Whether it lies behind ``before`` (µs)."""
+        return self.until is not None and self.until < before
+
+    @property
     def label(self) -> str:
         """The upstream partition, as certificates list it."""
         return f"{self.side}/{self.topic}/{self.partition}"

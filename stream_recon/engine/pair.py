@@ -9,29 +9,26 @@ A pure function of what it was given, in order; the store holds state only. Even
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from stream_recon.align.pieces import Grid, Rows
 from stream_recon.align.side import FOREVER, NEVER, Side, SideRules
-from stream_recon.audit.chain import Head, link
 from stream_recon.audit.merkle import root
 from stream_recon.compare.judge import Verdict
 from stream_recon.engine.base import BaseState
 from stream_recon.engine.causes import Cause, runs
 from stream_recon.engine.closing import Closer, Judged, Keys, member
-from stream_recon.engine.events import dumps, entries_root, instant, shown_key
+from stream_recon.engine.events import entries_root
 from stream_recon.engine.exact import Span
 from stream_recon.engine.folding import fold_base, key_texts
 from stream_recon.engine.keep import PairStore, encode_discrepancy, encode_rows
+from stream_recon.engine.saying import NOTHING, Parts, Saying
+from stream_recon.engine.terms import Event, Marks, Memory, Rules
 from stream_recon.lifecycle.states import Difference, Discrepancy, Kind, Status, differs
 from stream_recon.limits import FOLD_WINDOWS
-from stream_recon.model.digest import Flag
-from stream_recon.model.versions import State, identity, shown_hash
+from stream_recon.model.versions import identity
 
-_EMPTY = root([]).hex()
 _COUNTS = (
     "source_rows",
     "target_rows",
@@ -47,80 +44,6 @@ _COUNTS = (
 Key = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a pair is compared by; durations in µs. ``keys``: names of the key columns, in byte order."""
-
-    topology: str
-    source: str
-    target: str
-    chain: str
-    window: int
-    settle: int
-    clock_skew: int
-    forget: int
-    rules: str
-    configuration: str
-    keys: tuple[str, ...]
-    large: int
-    orders: tuple[bool, bool]
-    """Whether versions are ordered by event time, source and target."""
-    partial: tuple[bool, bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """Where the sides stand when windows are closed; µs, ``NEVER``: bounds nothing, ``FOREVER``: end of input.
-
-    ``raw``: up to which window end the pair could close without lifts. ``lifted``: the same for each partition that is lifted.
-    ``latest``: the largest effective time of any row (``NEVER``: none).
-    ``appended``: append time of the message that brought them (ms). ``positions``: (coordinates, start, next) by partition.
-    """
-
-    source: int
-    target: int
-    raw: int
-    lifted: Mapping[str, int]
-    latest: int
-    appended: int
-    positions: Mapping[str, tuple[Mapping[str, Any], int, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something to say: ``topic`` is discrepancies or audit; ``key`` its message key."""
-
-    topic: str
-    key: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A discrepancy event: its id and body."""
-
-    id: str
-    body: bytes
-
-
-@dataclass(slots=True)
-class Memory:
-    """What a pair remembers beside rows and base state; written with every step.
-
-    ``cursor``: first window without a certificate. ``shown``: position up to which certificates name each partition.
-    ``assumed``: windows closed on the lifts of each partition (start of the first, end of the last).
-    """
-
-    cursor: int | None = None
-    folded: int | None = None
-    head: Head = field(default_factory=Head)
-    causes: list[Cause] = field(default_factory=list)
-    unresolved: int = 0
-    repeated: int = 0
-    shown: dict[str, int] = field(default_factory=dict)
-    assumed: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-
 class Pair:
     """See the module. ``parts`` of a side are numbered in the order in which they became known."""
 
@@ -134,7 +57,8 @@ class Pair:
         self.closer = Closer(self.source, self.target, self.base)
         self.open: dict[Key, Discrepancy] = {}
         self.unknown: tuple[dict[Key, None], dict[Key, None]] = ({}, {})
-        self.parts: tuple[list[tuple[str, int]], list[tuple[str, int]]] = ([], [])
+        self.parts: Parts = ([], [])
+        self.saying = Saying(rules, self.parts)
         self.sequence = 0
         self.void: set[int] = set()
 
@@ -208,7 +132,7 @@ class Pair:
             start, end = run.first * window, run.end * window
             counts = dict.fromkeys(_COUNTS, 0) | {"dead_letters": self._begun(run.causes, start, end)}
             memory.cursor = run.end
-            yield self._certificate(start, end, run.causes, counts, {"root": _EMPTY, "events_root": _EMPTY}, marks)
+            yield self._certificate((start, end), run.causes, counts, NOTHING, marks)
         self._expire()
 
     def _judge(self, number: int) -> tuple[Judged, Span]:
@@ -229,7 +153,7 @@ class Pair:
         """One window with rows: its discrepancy events, then its certificate."""
         memory, (start, end) = self.memory, (span.start, span.end)
         self._remember_loading(number, judged)
-        events = [Event("discrepancies", e.id, e.body) for e in self._live(judged, span, marks)]
+        events = [*self._live(judged, span, marks)]
         causes = tuple(c for c in memory.causes if c.covers(start, end))
         verdicts = np.bincount(judged.verdict, minlength=3)
         counts = {
@@ -249,7 +173,7 @@ class Pair:
             "root": entries_root(judged.high, judged.low, judged.source, judged.target),
             "events_root": root(e.body for e in events).hex(),
         }
-        events.append(self._certificate(start, end, causes, counts, roots, marks))
+        events.append(self._certificate((start, end), causes, counts, roots, marks))
         return events
 
     def _again(self, number: int) -> Keys:
@@ -277,7 +201,7 @@ class Pair:
 
     def _begun(self, causes: Sequence[Cause], start: int, end: int) -> int:
         """Dead letters whose stretch begins in ``[start, end)``: each is counted in one certificate."""
-        return sum(1 for c in causes if c.kind == "undecodable" and c.since is not None and start <= c.since < end)
+        return sum(1 for c in causes if c.undecodable and c.since is not None and start <= c.since < end)
 
     def _expire(self) -> None:
         """Forgets causes that no open window can have; dead letters among them stay counted as unresolved."""
@@ -291,7 +215,7 @@ class Pair:
 
     # ---- what is said --------------------------------------------------------------------------------------------------
 
-    def _live(self, judged: Judged, span: Span, marks: Marks) -> Iterator[Said]:
+    def _live(self, judged: Judged, span: Span, marks: Marks) -> Iterator[Event]:
         """Events of the window's keys, in order of key id."""
         keys = np.array([*self.open], np.uint64).reshape(-1, 2)
         equal = (judged.verdict == Verdict.EQUAL) & member(judged.high, judged.low, (keys[:, 0], keys[:, 1]))
@@ -306,7 +230,7 @@ class Pair:
             key = int(judged.high[i]), int(judged.low[i])
             said = self._judged(key, judged.kinds.get(i), judged.source[i], judged.target[i], span)
             if said is not None:
-                yield self._body(*said, text, judged.source[i], judged.target[i], span, marks)
+                yield self.saying.discrepancy(*said, text, (judged.source[i], judged.target[i]), (span.start, span.end), marks)
 
     def _judged(
         self, key: Key, kind: Kind | None, source: np.void, target: np.void, span: Span
@@ -328,98 +252,10 @@ class Pair:
         self.store.store.put(place, encode_discrepancy(after))
         return None if status is None else (after, status)
 
-    def _body(
-        self, now: Discrepancy, status: Status, text: bytes | None, source: np.void, target: np.void, span: Span, marks: Marks
-    ) -> Said:
-        hashes = shown_hash(source), shown_hash(target)
-        body = {
-            "type": "discrepancy",
-            "id": now.id,
-            "topology": self.rules.topology,
-            "source": self.rules.source,
-            "target": self.rules.target,
-            "key": shown_key(text, self.rules.keys),
-            "kind": str(now.difference.kind),
-            "status": str(status),
-            "window": {"start": instant(span.start), "end": instant(span.end)},
-            "source_ref": self._ref(0, source),
-            "target_ref": self._ref(1, target),
-            "source_hash": hashes[0].hex() if hashes[0] is not None else None,
-            "target_hash": hashes[1].hex() if hashes[1] is not None else None,
-            "first_seen": instant(now.first_seen),
-            "occurrences": now.occurrences,
-            "chain": self.rules.chain,
-            "time": instant(marks.appended * 1000),
-        }
-        if status == Status.RESOLVED:
-            body["open_for_us"] = span.end - now.first_seen
-        return Said(now.id, dumps(body))
-
-    def _ref(self, which: int, version: np.void) -> dict[str, Any] | None:
-        if version["state"] == State.NEVER or version["flags"] & Flag.MARK:
-            return None
-        topic, partition = self.parts[which][int(version["part"])]
-        return {"topic": topic, "partition": partition, "offset": int(version["offset"])}
-
     def _certificate(
-        self,
-        start: int,
-        end: int,
-        causes: Sequence[Cause],
-        counts: Mapping[str, int],
-        roots: Mapping[str, str],
-        marks: Marks,
+        self, window: tuple[int, int], causes: Sequence[Cause], counts: Mapping[str, int], roots: Mapping[str, str], marks: Marks
     ) -> Event:
-        """The certificate of a window, or of a run of windows without rows, linked into the chain."""
-        memory, rules = self.memory, self.rules
-        assumed = marks.raw < end
-        content: dict[str, Any] = {
-            "topology": rules.topology,
-            "source": rules.source,
-            "target": rules.target,
-            "window": {"start": instant(start), "end": instant(end)},
-            "number": start // rules.window,
-            "windows": (end - start) // rules.window,
-            "verdict": _verdict(counts, causes),
-            "counts": dict(counts),
-            "unresolved": memory.unresolved
-            + sum(1 for c in memory.causes if c.kind == "undecodable" and c.until is not None and c.until < start),
-            "open": len(self.open),
-            "causes": [c.shown() for c in causes],
-            "ranges": self._ranges(marks),
-            "watermarks": {"source": _shown(marks.source), "target": _shown(marks.target)},
-            "idle_assumed": assumed,
-            "rules": rules.rules,
-            "configuration": rules.configuration,
-            **roots,
-            "time": instant(marks.appended * 1000),
-        }
-        broken = [self.memory.assumed.get(c.label) for c in causes if c.kind == "lift_broken"]
-        if broken:
-            named = [b for b in broken if b is not None]
-            content["lift_broken"] = {
-                "from": instant(min(b[0] for b in named)) if named else None,
-                "to": instant(max(b[1] for b in named)) if named else None,
-            }
-        if assumed:
-            self._assume(start, end, marks)
-        body, memory.head = link(memory.head, "window", rules.chain, content)
-        return Event("audit", rules.chain, body)
-
-    def _assume(self, start: int, end: int, marks: Marks) -> None:
-        """Notes that these windows were closed on lifts, for the certificate that may have to take it back."""
-        for label, reach in marks.lifted.items():
-            if reach < end:
-                before = self.memory.assumed.get(label, (start, end))
-                self.memory.assumed[label] = (before[0] if before[1] > reach else start, end)
-
-    def _ranges(self, marks: Marks) -> list[dict[str, Any]]:
-        """Positions read since the last certificate, by upstream partition."""
-        out = []
-        for label, (place, start, position) in marks.positions.items():
-            out.append({**place, "from": self.memory.shown.get(label, start), "to": position})
-            self.memory.shown[label] = position
-        return out
+        return self.saying.certificate(self.memory, len(self.open), window, causes, counts, roots, marks)
 
     # ---- state ---------------------------------------------------------------------------------------------------------
 
@@ -436,13 +272,3 @@ def key_id(key: Key) -> bytes:
 
 def _minus(time: int, span: int) -> int:
     return time if time in (NEVER, FOREVER) else time - span
-
-
-def _shown(time: int) -> str | None:
-    return None if time in (NEVER, FOREVER) else instant(time)
-
-
-def _verdict(counts: Mapping[str, int], causes: Sequence[Cause]) -> str:
-    if counts["different"]:
-        return "discrepant"
-    return "inconclusive" if counts["inconclusive"] or causes else "clean"

@@ -15,8 +15,8 @@ import orjson
 
 from stream_recon.engine.events import instant, shown_key
 from stream_recon.engine.normaliser import FeedClock, Normaliser, Progress, SetAside
-from stream_recon.engine.pair import Event
 from stream_recon.engine.reconciler import Reconciler
+from stream_recon.engine.terms import Event
 from stream_recon.errors import StateError
 from stream_recon.limits import EVENTS_A_TRANSACTION
 from stream_recon.model.digest import Block, End, Feed, Lift, Open, Pair, decode, encode

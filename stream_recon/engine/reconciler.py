@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 import orjson
 
-from stream_recon.engine.pair import Event
 from stream_recon.engine.pending import Pending
 from stream_recon.engine.remember import dump, restore
 from stream_recon.engine.share import Share
+from stream_recon.engine.terms import Event
 from stream_recon.errors import LogError, StateError
 from stream_recon.limits import SEGMENT_CACHE_BYTES, STATE_FORMAT
 from stream_recon.model.digest import Open, decode, encode

@@ -12,8 +12,9 @@ from stream_recon.align.fold import Hole, Truncate, Version
 from stream_recon.align.side import Segment, Side
 from stream_recon.audit.chain import Head
 from stream_recon.engine.causes import Cause
-from stream_recon.engine.pair import Memory, Pair
+from stream_recon.engine.pair import Pair
 from stream_recon.engine.share import Share
+from stream_recon.engine.terms import Memory
 from stream_recon.model.digest import Counts
 from stream_recon.model.versions import State
 

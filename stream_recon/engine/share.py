@@ -15,8 +15,9 @@ from stream_recon.align.pieces import Rows
 from stream_recon.align.side import FOREVER, NEVER
 from stream_recon.engine.causes import Cause
 from stream_recon.engine.keep import PairStore
-from stream_recon.engine.pair import Event, Marks, Pair, Rules
+from stream_recon.engine.pair import Pair
 from stream_recon.engine.pending import Pending
+from stream_recon.engine.terms import Event, Marks, Rules
 from stream_recon.engine.upstream import Known
 from stream_recon.errors import LogError
 from stream_recon.model.digest import Block, End, Feed, Flag, Lift, Open, Range
@@ -120,6 +121,8 @@ class Share:
             elif range_.first is not None and range_.end > new[i]:
                 self._gap_ends(range_, known)
             self._undecodable(range_, known, int(new[i]))
+            for seat in self.seats[range_.feed]:
+                seat.pair.memory.repeated += range_.repeated
         self._loading()
         rows = block.rows
         if not len(rows):

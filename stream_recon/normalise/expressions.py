@@ -3,17 +3,19 @@
     items of the columns read --to_arrow--> one Arrow column each --DataFusion--> result --to_items--> canonical items
 
 A column that is read has one Arrow type, by its declared reading or its schema; what does not fit that type is refused, so that
-no expression ever sees a rounded value. A constant such as ``now()`` is the topology's own folly.
+no expression ever sees a rounded value. DataFusion lets whole numbers wrap at 64 bits; here each step that can is taken again in
+decimals, and a row where the two disagree is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
-from datafusion import SessionConfig, SessionContext
+from datafusion import DataFrame, Expr, SessionConfig, SessionContext, lit
 
 from stream_recon.errors import ConfigError, Refused
 from stream_recon.model.plan import ColumnPlan, TypeRule
@@ -145,11 +147,13 @@ class Expressions:
         if self._context is None:
             self._context = SessionContext(SessionConfig().with_target_partitions(1))
         frame = self._context.from_arrow(pa.Table.from_batches([batch]))
-        chosen = [frame.parse_sql_expr(str(column.expression)).alias(f"e{at}") for at, column in enumerate(self.columns)]
+        parsed = [frame.parse_sql_expr(str(column.expression)) for column in self.columns]
+        chosen = [expression.alias(f"e{at}") for at, expression in enumerate(parsed)]
         table = pa.Table.from_batches(frame.select(*chosen).collect(), schema=None) if batch.num_rows else None
         if table is None:
             schema = frame.select(*chosen).schema()
             return [pa.array([], field.type) for field in schema]
+        _refuse_wrapped(frame, parsed, batch.num_rows)
         return [table.column(at).combine_chunks() for at in range(len(self.columns))]
 
     def batch(self, types: Mapping[str, pa.DataType | None], rows: Sequence[Mapping[str, Item | None]]) -> pa.RecordBatch:
@@ -163,6 +167,51 @@ class Expressions:
         if not arrays:  # constants only: a batch without columns would have no rows
             return pa.RecordBatch.from_arrays([pa.nulls(len(rows))], names=["nothing"])
         return pa.RecordBatch.from_arrays(arrays, names=list(self.reads))
+
+
+_WIDE: Final = pa.decimal128(38, 0)
+"""Holds the sum, the difference and the product of any two numbers of 64 bits."""
+_STEPS: Final[dict[str, Callable[[Expr, Expr], Expr]]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+
+
+def _refuse_wrapped(frame: DataFrame, expressions: Sequence[Expr], rows: int) -> None:
+    """Raises ``Refused`` if a whole number left its 64 bits on the way."""
+    steps = [step for expression in expressions for step in _steps(expression)]
+    if not steps:
+        return
+    columns = [part.alias(f"p{at}") for at, part in enumerate(part for step in steps for part in step[:3])]
+    kinds = list(frame.select(*columns).schema().types)
+    whole = [
+        (result.cast(_WIDE) == step(left.cast(_WIDE), right.cast(_WIDE))).alias(f"c{at}")
+        for at, (result, left, right, step) in enumerate(steps)
+        if pa.types.is_integer(kinds[3 * at]) and not any(pa.types.is_temporal(kind) for kind in kinds[3 * at : 3 * at + 3])
+    ]
+    if not whole:
+        return
+    try:
+        checks = pa.Table.from_batches(frame.select(*whole).collect())
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        if rows == 1:  # a step that this row does not take cannot be taken, such as a division by zero under CASE
+            return
+        raise Refused("an expression fails on some row") from None
+    if any(False in column.to_pylist() for column in checks.columns):
+        raise Refused("an expression leaves 64 bits on this row: write cast(... as decimal(38, 0)) in it")
+
+
+def _steps(expression: Expr) -> Iterator[tuple[Expr, Expr, Expr, Callable[[Expr, Expr], Expr]]]:
+    """Every sum, difference, product and negation in an expression: result, operands, and what joins them."""
+    if str(expression.rex_type()) != "RexType.Call":
+        return
+    operands = expression.rex_call_operands()
+    for operand in operands:
+        yield from _steps(operand)
+    name = expression.rex_call_operator()
+    if name in _STEPS and len(operands) == 2:
+        yield expression, operands[0], operands[1], _STEPS[name]
+    elif name == "negative":
+        yield expression, lit(0), operands[0], operator.sub
 
 
 def _is_single(kind: pa.DataType) -> bool:

@@ -38,7 +38,9 @@ def test_a_message_without_its_key_column_is_a_dead_letter_that_names_the_column
 def test_text_where_a_number_is_declared_leaves_its_key_unknown_never_equal(world: World, declared: str) -> None:
     types = {"types": {"v": declared}}
     bad = rows("st", {"id": 1, "v": "twelve"})
-    result = world.replay(topology(types, types, dead_letters={"max_share": "100%"}), s=bad, t=rows("tt", {"id": 1, "v": "twelve"}))
+    result = world.replay(
+        topology(types, types, dead_letters={"max_share": "100%"}), s=bad, t=rows("tt", {"id": 1, "v": "twelve"})
+    )
     assert (result.code, result.opened, len(result.reasons)) == (2, [], 2)
     assert all(reason.startswith("column v: expected") for reason in result.reasons)
 
@@ -47,7 +49,9 @@ def test_an_unknown_key_is_known_again_with_its_next_version(world: World) -> No
     types = {"types": {"v": "integer"}}
     source = rows("st", {"id": 1, "v": "x"}, {"id": 1, "v": 2}, step_ms=60_000)
     result = world.replay(
-        topology(types, types, dead_letters={"max_share": "100%"}), s=source, t=[line("tt", 0, {"id": 1, "v": 3}, ts=START_MS + 60_000)]
+        topology(types, types, dead_letters={"max_share": "100%"}),
+        s=source,
+        t=[line("tt", 0, {"id": 1, "v": 3}, ts=START_MS + 60_000)],
     )
     assert (result.code, result.opened) == (1, [((1,), "value_mismatch")])
 
@@ -90,7 +94,15 @@ def test_a_line_that_says_the_same_again_is_repeated_and_no_warning(world: World
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "[]", "5", '{"topic":"st"}', json.dumps(line("st", -1, None)), json.dumps(line("elsewhere", 0, None)), '{"topic":"st","to'],
+    [
+        "{",
+        "[]",
+        "5",
+        '{"topic":"st"}',
+        json.dumps(line("st", -1, None)),
+        json.dumps(line("elsewhere", 0, None)),
+        '{"topic":"st","to',
+    ],
 )
 def test_a_line_that_is_no_message_is_refused_by_file_and_line(world: World, text: str) -> None:
     result = world.replay(topology(), s=[*rows("st", GOOD), text], t=[])
@@ -116,7 +128,9 @@ def test_dead_letters_at_max_share_are_only_inconclusive(world: World) -> None:
 def test_a_topology_with_an_unknown_field_is_refused_with_file_and_line(world: World) -> None:
     path = world.place / "typo.yaml"
     side = "{name: %s, topics: [%s], format: json, key: [id]}"
-    path.write_text(f"version: 1\nname: x\nsource: {side % ('s', 'st')}\ntargets: [{side % ('t', 'tt')}]\nsettel: 30s\n", encoding="utf-8")
+    path.write_text(
+        f"version: 1\nname: x\nsource: {side % ('s', 'st')}\ntargets: [{side % ('t', 'tt')}]\nsettel: 30s\n", encoding="utf-8"
+    )
     for command in (("validate", str(path)), ("replay", str(path), "--side", "s=", "--side", "t=", "--out", str(world.out))):
         result = world.run(*command)
         assert (result.code, world.out.exists()) == (3, False)

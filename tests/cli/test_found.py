@@ -41,7 +41,11 @@ def test_a_state_directory_answers_for_its_own_recordings_only(world: World) -> 
     state = ("--state", str(world.place / "state"))
     source, same = rows("st", {"id": 1, "v": 1}), rows("tt", {"id": 1, "v": 1})
     assert world.replay(topology(), *state, s=source, t=same).code == 0
-    for other in (rows("tt", {"id": 1, "v": 2}), rows("tt", {"id": 1, "v": 1}, {"id": 2, "v": 1}), rows("tt", {"id": 1, "v": None})):
+    for other in (
+        rows("tt", {"id": 1, "v": 2}),
+        rows("tt", {"id": 1, "v": 1}, {"id": 2, "v": 1}),
+        rows("tt", {"id": 1, "v": None}),
+    ):
         result = world.replay(topology(), *state, s=source, t=other)
         assert (result.code, "other recordings" in result.stderr, world.out.joinpath("summary.json").exists()) == (3, True, False)
     assert world.replay(topology(), *state, s=source, t=same).code == 0
@@ -55,7 +59,9 @@ def test_columns_that_only_one_side_has_are_named_as_not_compared(world: World) 
     ]
     assert "not compared" in result.stderr
     told = topology(compare={"ignore": ["Amount", "amount"]})
-    assert world.replay(told, s=rows("st", {"id": 1, "Amount": 1}), t=rows("tt", {"id": 1, "amount": 2})).summary["warnings"] == []
+    assert (
+        world.replay(told, s=rows("st", {"id": 1, "Amount": 1}), t=rows("tt", {"id": 1, "amount": 2})).summary["warnings"] == []
+    )
 
 
 def test_an_integer_that_overflows_in_an_expression_is_no_guess(world: World) -> None:

@@ -83,7 +83,20 @@ def test_no_value_of_declared_types_and_large_columns(world: World) -> None:
 
 @pytest.mark.parametrize(
     "declared",
-    ["integer", "decimal(18, 4)", "boolean", "float", "uuid", "date", "timestamp", "timestamp(us)", "time", "bytes(hex)", "json", "map"],
+    [
+        "integer",
+        "decimal(18, 4)",
+        "boolean",
+        "float",
+        "uuid",
+        "date",
+        "timestamp",
+        "timestamp(us)",
+        "time",
+        "bytes(hex)",
+        "json",
+        "map",
+    ],
 )
 def test_no_value_of_a_declared_type_that_fails(world: World, declared: str) -> None:
     types = {"types": {"text": declared, "number": declared}}
