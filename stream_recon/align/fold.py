@@ -101,11 +101,15 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a side knows beside a key's rows. ``truncates``: those that may fall on the key; ``early``: those of them that have an
-    earlier version of it, by offset, among rows that are not given because their time is later.
+    """What a side knows beside a key's rows.
+
+    ``folded``: up to this time (µs) truncates had their effect in the base state. ``truncates``: those that may fall on the key;
+    ``early``: those of them that have an earlier version of it, by offset, among rows that are not given because their time is
+    later. ``holes``: positions that were lost.
     """
 
     event_time: bool
+    folded: int
     truncates: Sequence[Truncate] = ()
     early: Sequence[Truncate] = ()
     holes: Sequence[Hole] = ()
@@ -214,11 +218,8 @@ def _sequence(base: Version | None, rows: Sequence[Version], beside: Beside) -> 
         return version.t if event_time else version.time
 
     known = [v for v in (*rows, *([base] if base is not None else [])) if v.flags & (Flag.MARK | SEEN) != Flag.MARK]
-    cuts = [
-        c
-        for c in beside.truncates
-        if _after(c, base, event_time) and (c in beside.early or any(_earlier(v, c, event_time) for v in known))
-    ]
+    cuts = [c for c in beside.truncates if base is None or c.time >= beside.folded]
+    cuts = _newest(known, cuts) if event_time else [c for c in cuts if c in beside.early or any(_earlier(v, c) for v in known)]
     ordered = sorted(rows, key=lambda v: (clock(v), v.rank, v.offset, v.index, not v.flags & Flag.MARK))
     out: list[Version] = []
     for cut in sorted(cuts, key=lambda c: (clock(c.version()), c.rank, c.offset)):
@@ -230,16 +231,20 @@ def _sequence(base: Version | None, rows: Sequence[Version], beside: Beside) -> 
     return out + ordered
 
 
-def _after(cut: Truncate, base: Version | None, event_time: bool) -> bool:
-    """A truncate that lies behind the base state has had its effect there."""
-    return base is None or _earlier(base, cut, event_time) or (cut.t > base.t if event_time else cut.time > base.time)
-
-
-def _earlier(version: Version, cut: Truncate, event_time: bool) -> bool:
+def _earlier(version: Version, cut: Truncate) -> bool:
     """By offset in the truncate's own partition, by time in others."""
-    if version.part == cut.part:
-        return version.offset < cut.offset
-    return version.time < cut.time and (not event_time or version.t < cut.t)
+    return version.offset < cut.offset if version.part == cut.part else version.time < cut.time
+
+
+def _newest(known: Sequence[Version], cuts: Sequence[Truncate]) -> list[Truncate]:
+    """By event time: the truncates that are newer than what stands when they take part (docs/decisions/0011)."""
+    known, out = list(known), []
+    for cut in sorted(cuts, key=lambda c: (c.time, c.rank, c.offset)):
+        before = [v.t for v in known if v.time < cut.time]
+        if before and max(before) < cut.t:
+            out.append(cut)
+            known.append(cut.version())
+    return out
 
 
 def unpack(record: np.void, rank: Sequence[int]) -> Version:

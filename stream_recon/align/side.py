@@ -127,8 +127,12 @@ class Side:
 
     def open_truncates(self, before: int) -> list[Truncate]:
         """Truncates with a time below ``before`` whose effect is not yet in the base state."""
-        start = NEVER if self.folded is None else self.rules.grid.start(self.folded)
-        return [c for c in self.truncates if start <= c.time < before]
+        return [c for c in self.truncates if self.folded_time <= c.time < before]
+
+    @property
+    def folded_time(self) -> int:
+        """Up to where the base state reaches (µs)."""
+        return NEVER if self.folded is None else self.rules.grid.start(self.folded)
 
     def pieces(self, start: int | None, end: int) -> list[Sealed]:
         """The pieces with rows from ``start`` (None: the first not folded) to before ``end``, in order, sealed."""

@@ -158,7 +158,7 @@ class Closer:
             wanted = unpack(target[i], self.target.rank)
             found[i] = any(v.same(wanted) for v in odd[i].ahead)
             unsure[i] = odd[i].unsure or any(not v.known for v in odd[i].ahead)
-        if any(span.end <= hole.since < span.ahead for hole in self.source.holes):
+        if any(hole.since < span.ahead for hole in self.source.holes):
             left = np.array([i for i in places.tolist() if not found[i] and i not in odd], np.int64)
             records = self.base.read(high[left], low[left])
             for n, i in enumerate(left):

@@ -56,7 +56,9 @@ class KeyHistory:
         """The key's rows with a time below ``before`` (µs), in order."""
         rows = [v for v in self._rows if v.time < before]
         cuts = [c for c in self._side.truncates if c.time < before]
-        return fold(self._base, rows, Beside(self._side.rules.event_time, cuts, self._early, self._side.holes))
+        return fold(
+            self._base, rows, Beside(self._side.rules.event_time, self._side.folded_time, cuts, self._early, self._side.holes)
+        )
 
     def version(self, before: int) -> Version | None:
         """What stands before a time, without what only the side knows (holes, loading, history)."""

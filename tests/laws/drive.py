@@ -152,7 +152,9 @@ class Drive:
 
 def whole(history: History) -> list[Batch]:
     """Every partition at once, one after the other."""
-    return [Batch(s, q, 0, len(p.items)) for s, side in enumerate(history.sides) for q, p in enumerate(side.partitions) if p.items]
+    return [
+        Batch(s, q, 0, len(p.items)) for s, side in enumerate(history.sides) for q, p in enumerate(side.partitions) if p.items
+    ]
 
 
 def answer(history: History, directory: Path, delivery: Sequence[Batch] | None = None, **options: Any) -> Answers:
@@ -168,7 +170,7 @@ def said(answers: Answers) -> set[tuple[Any, ...]]:
     out = set()
     for e in answers.discrepancies:
         refs = tuple(None if r is None else (r["topic"], r["partition"], r["offset"]) for r in (e["source_ref"], e["target_ref"]))
-        out.add((e["target"], e["key"]["id"], e["status"], e["kind"], e["window"]["end"], e["first_seen"], e["occurrences"], *refs))
+        out.add(
+            (e["target"], e["key"]["id"], e["status"], e["kind"], e["window"]["end"], e["first_seen"], e["occurrences"], *refs)
+        )
     return out
-
-

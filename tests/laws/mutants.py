@@ -21,6 +21,7 @@ from stream_recon.compare.judge import Verdict
 from stream_recon.engine import closing as closing_module
 from stream_recon.engine import normaliser as normaliser_module
 from stream_recon.engine import pair as pair_module
+from stream_recon.engine import saying as saying_module
 from stream_recon.engine import share as share_module
 from stream_recon.engine.closing import Closer
 from stream_recon.engine.exact import KeyHistory
@@ -549,7 +550,7 @@ def _() -> AbstractContextManager[object]:
 
 @mutant("a chain begins again with every certificate", "many keys over many windows")
 def _() -> AbstractContextManager[object]:
-    return instead(pair_module, "link", lambda real: lambda head, *rest: (real(head, *rest)[0], head))
+    return instead(saying_module, "link", lambda real: lambda head, *rest: (real(head, *rest)[0], head))
 
 
 # ---- canonical form --------------------------------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ from stream_recon.model.messages import Upstream
 from stream_recon.ports import Commit
 from tests.laws.drive import Answers, Drive
 from tests.laws.expect import disagreements
-from tests.laws.known import forgotten, two_times
 from tests.laws.world import MemoryLog, MemoryStore
 from tests.oracle.generate import Draw, Rolled
 from tests.oracle.history import History
@@ -191,11 +190,9 @@ def exact() -> Iterator[None]:
 
 
 @contextmanager
-def some_path(d: Draw, history: History) -> Iterator[str]:
+def some_path(d: Draw) -> Iterator[str]:
     """One of the paths, and its name."""
     windows, slow = d.pick([6, 1, 2, 1000]), d.number(0, 4) == 4
-    if forgotten(history):
-        windows = 1000
     with ExitStack() as stack:
         stack.enter_context(folding(windows))
         if slow:
@@ -209,11 +206,9 @@ def some_path(d: Draw, history: History) -> Iterator[str]:
 def trial(seed: int, sort: Sort, room: Path, size: int | None = None) -> list[str]:
     """A seeded history through a seeded run, against the oracle; then its log once more, byte for byte."""
     history, d = seeded(seed, sort, size), Rolled(seed + 1)
-    if two_times(history):
-        return []
     homes, cache = d.number(1, 3), d.pick([None, None, 0, 4000])
     delivery = delivery_of(d, history)
-    with some_path(d, history) as path:
+    with some_path(d) as path:
         if d.number(0, 2) == 2:
             ordeal = Ordeal(history, room, d, homes=homes, cache_bytes=cache)
             answers, drive = ordeal.run(delivery), ordeal.drive
@@ -224,7 +219,7 @@ def trial(seed: int, sort: Sort, room: Path, size: int | None = None) -> list[st
                 drive.deliver(batch, drain=d.number(0, 3) > 0)
             answers, how = drive.finish(), "no crash"
     wrong = disagreements(history, answers, expected(history), homes=homes)
-    with some_path(d, history) as other:
+    with some_path(d) as other:
         again = folded_again(drive.log, homes, d, cache_bytes=d.pick([0, 1 << 28]))
     if again != said_by_chain(drive.log):
         wrong.append(f"the same log folded again ({other}) gives other bytes")

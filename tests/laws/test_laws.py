@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from tests.laws.drive import Answers, Drive, answer
 from tests.laws.expect import Said, disagreements
-from tests.laws.known import forgotten, two_times
 from tests.laws.ordeal import Ordeal, exact, folded_again, folding, said_by_chain
 from tests.oracle.generate import Rolled
 from tests.oracle.history import Control, Gap, History, Hole, Lift, Undecodable
@@ -22,8 +21,7 @@ from tests.oracle.strategies import deliveries, healthy, replayable, wild
 SLOW = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 HOMES = st.integers(1, 3)
 SEEDS = st.integers(0, 1 << 16)
-WILD = wild().filter(lambda it: not two_times(it) and not forgotten(it))
-REPLAYABLE = replayable().filter(lambda it: not two_times(it) and not forgotten(it))
+WILD, REPLAYABLE = wild(), replayable()
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +53,9 @@ def test_what_a_recording_can_hold_is_answered_as_the_oracle_does(
 
 
 @SLOW
-@given(wild().filter(lambda it: it.params.order == "event_time" and not two_times(it)), st.data(), HOMES)
+@given(wild().filter(lambda it: it.params.order == "event_time"), st.data(), HOMES)
 def test_event_time_order_is_answered_as_the_oracle_does(room: Path, it: History, data: st.DataObject, homes: int) -> None:
-    with folding(1000 if forgotten(it) else 1):
+    with folding(1):
         assert not disagreements(it, answer(it, room, data.draw(deliveries(it)), homes=homes), homes=homes)
 
 

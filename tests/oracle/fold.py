@@ -79,7 +79,7 @@ class Folder:
         if entry.kind != "partial":
             return Content(known=True, value=entry.value)
         assert entry.value is not None
-        if current is not None and self._passes_over(current, entry) or self._overtaken(entry):
+        if (current is not None and self._passes_over(current, entry)) or self._overtaken(entry):
             return UNKNOWN
         if current is None or not content.known or content.value is None or self._hidden_before(entry, current):
             return UNKNOWN

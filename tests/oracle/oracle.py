@@ -44,9 +44,10 @@ Where the page leaves room, this is what was read out of it.
  9. A truncate gives every key with an earlier version one delete with the truncate's times and offset, which touches that
     key. Earlier: in its own partition by offset, whatever the times; in others time < its time, where time is that of the
     order (effective in log order), and effective time < its effective time too. A mark (5) is no version, a deleted key still
-    has versions. A truncate with no such key holds no row of any window.
-10. A late row with t before a truncate of another partition is absent, but only if the truncate's effective time is not after
-    its own (a row cannot be undone by what is still to come: then the truncate deletes it by 9). The truncate's time is that
+    has versions. A truncate with no such key holds no row of any window. In event-time order offsets mean nothing: it falls on
+    a key that has a version with a smaller effective time, if all of these are older than it by the time of the order.
+10. A late row with t (at most ts + max_future) before a truncate of another partition is absent, but only if the truncate's
+    effective time is not after its own (a row cannot be undone by what is still to come: then the truncate deletes it by 9). The truncate's time is that
     of the order. The row stays a version of its key (a delete), counts and touches.
 11. At equal times: first, of each partition, what stands at or before a truncate of that time in that partition; then the
     rest; both by topic, partition, offset.
@@ -61,7 +62,8 @@ Where the page leaves room, this is what was read out of it.
 15. A partial row is filled from the version before it in the fold (the current one: passed-over versions fill nothing), among
     the versions below v, and is unknown if that one is unknown, absent or missing, or if the key was unknown then by 5, 6 or
     7; in log order also if it is passed over itself, or if a row before it in its partition has a later time: what stands
-    before it in time is then not what stood before it in the database. Its whole hash is then unknown, even if the known column differs. Not filled = reason other than loading.
+    before it in time is then not what stood before it in the database. Its whole hash is then unknown, even if the known
+    column differs. Not filled = reason other than loading.
 16. Kinds: "a version before e" is one with effective time < e. `forget_deleted`: absent with the last version's effective
     time + forget_deleted <= e makes `unexpected_in_target`; nothing else is forgotten. Unknown S(s) or rows equal nothing.
     Stickiness looks at the last judgement that found the key different since it opened.

@@ -104,6 +104,7 @@ class Entry:
     index: int = 0
     t: int = 0
     late: bool = False
+    bound: int = 0
 
     @property
     def place(self) -> Place:
@@ -240,7 +241,7 @@ class _PartitionReader:
             self.cause("lift_broken", item.offset, effective, effective)
         for index, (key, kind, value) in enumerate(_rows_of(item)):
             self.takes_part(item.offset, index, t, w, effective, late=late)
-            entry = Entry(key, kind, value, effective, order, self.topic, self.number, item.offset, index, t, late)
+            entry = Entry(key, kind, value, effective, order, self.topic, self.number, item.offset, index, t, late, bound)
             self.entries.append(entry)
         if isinstance(item, KeyChange):
             self.readable(item.old, deletes=False)
@@ -298,7 +299,10 @@ def timeline_of(side: Side, params: Params, reading: Reading) -> Timeline:
     rest = [_undone(e, truncates) for e in entries if e.kind != "truncate"]
     for key in sorted({e.key for e in rest}):
         of_key = [e for e in rest if e.key == key]
-        cuts = [replace(z, key=key) for z in truncates if any(_earlier(e, z) for e in of_key)]
+        if out.in_log_order:
+            cuts = [replace(z, key=key) for z in truncates if any(_earlier(e, z) for e in of_key)]
+        else:
+            cuts = _newest(of_key, [replace(z, key=key) for z in truncates])
         out.entries[key] = sorted(of_key + cuts, key=lambda e: _order(e, truncates))
     return out
 
@@ -312,11 +316,26 @@ def _earlier(entry: Entry, cut: Entry) -> bool:
     return entry.time < cut.time and entry.effective < cut.effective
 
 
+def _newest(of_key: list[Entry], truncates: list[Entry]) -> list[Entry]:
+    """In event-time order: the truncates that are newer than all that stood before them when they took part [9]."""
+    versions, out = [e for e in of_key if e.kind != "mark"], []
+    for cut in sorted(truncates, key=lambda z: (z.effective, z.topic, z.partition, z.offset)):
+        before = [e.time for e in versions if e.effective < cut.effective]
+        if before and max(before) < cut.time:
+            out.append(cut)
+            versions.append(cut)
+    return out
+
+
 def _undone(entry: Entry, truncates: list[Entry]) -> Entry:
     """A late row whose own time is before a truncate of another partition that it comes after is absent [10]."""
     if entry.late and entry.kind in {"row", "partial"}:
         for cut in truncates:
-            if not entry.beside(cut.topic, cut.partition) and entry.t < cut.time and cut.effective <= entry.effective:
+            if (
+                not entry.beside(cut.topic, cut.partition)
+                and min(entry.t, entry.bound) < cut.time
+                and cut.effective <= entry.effective
+            ):
                 return replace(entry, kind="delete", value=None)
     return entry
 
