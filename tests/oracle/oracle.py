@@ -47,8 +47,8 @@ Where the page leaves room, this is what was read out of it.
     has versions. A truncate with no such key holds no row of any window. In event-time order offsets mean nothing: it falls on
     a key that has a version with a smaller effective time, if all of these are older than it by the time of the order.
 10. A late row with t (at most ts + max_future) before a truncate of another partition is absent, but only if the truncate's
-    effective time is not after its own (a row cannot be undone by what is still to come: then the truncate deletes it by 9). The truncate's time is that
-    of the order. The row stays a version of its key (a delete), counts and touches.
+    effective time is not after its own (a row cannot be undone by what is still to come: then the truncate deletes it by 9).
+    The truncate's time is that of the order. The row stays a version of its key (a delete), counts and touches.
 11. At equal times: first, of each partition, what stands at or before a truncate of that time in that partition; then the
     rest; both by topic, partition, offset.
 12. "Unknown if one of them is": besides S(e), T(e + settle) and the rows of S in the range, S(v) being unknown for any v in
