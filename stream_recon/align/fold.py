@@ -232,8 +232,9 @@ def _sequence(base: Version | None, rows: Sequence[Version], beside: Beside) -> 
 
 
 def _earlier(version: Version, cut: Truncate) -> bool:
-    """By offset in the truncate's own partition, by time in others."""
-    return version.offset < cut.offset if version.part == cut.part else version.time < cut.time
+    """By offset in the truncate's own partition, by time in others; a mark stands for a version before it, from any."""
+    by_offset = version.part == cut.part and not version.flags & Flag.MARK
+    return version.offset < cut.offset if by_offset else version.time < cut.time
 
 
 def _newest(known: Sequence[Version], cuts: Sequence[Truncate]) -> list[Truncate]:

@@ -139,6 +139,7 @@ class Normaliser:
             max_future=self._clock.max_future,
         )
         digest, undecodable = self._digest(messages, rows, stamps, decoded.dead, at.clock)
+        latest = max([clock.latest, *(u.until for u in undecodable)])
         stop = max(end if end is not None else 0, int(messages.offset[-1]) + 1 if len(messages) else at.position)
         control, dead = len(decoded.control) + echoes, len(decoded.dead)
         counts = Counts(
@@ -148,7 +149,7 @@ class Normaliser:
             at.counts.unused + stop - at.position - len(messages),
             at.counts.late + int(stamps.late.sum()),
         )
-        self._progress[upstream] = Progress(stop, replace(clock, gone=gone), counts)
+        self._progress[upstream] = Progress(stop, replace(clock, gone=gone, latest=latest), counts)
         self._pending.setdefault(upstream, []).append(digest)
         self._undecodable.setdefault(upstream, []).extend(undecodable)
         if len(rows) and upstream not in self._first:

@@ -25,7 +25,7 @@ class ClockState:
     """All that normalise must remember of a partition. Times in µs; ``NEVER`` where there was none.
 
     ``raw``: max(t) - out_of_orderness. ``loaded``: largest effective time of the snapshot reads in front.
-    ``latest``: largest effective time of all rows. ``gone``: the key that
+    ``latest``: largest effective time of rows and dead letters, truncates aside: one may fall on nothing. ``gone``: the key that
     the last message with a readable key deleted (null: it did not delete).
     """
 
@@ -93,6 +93,7 @@ def stamp(
         loaded = max(loaded, int(reads.max())) if len(reads) else loaded
         leading = not change.any()
     raw = int(raw_after[-1]) if len(op) else state.raw
-    latest = max(state.latest, int(time.max())) if len(op) else state.latest
+    rows = time[op != Op.TRUNCATE]
+    latest = max(state.latest, int(rows.max())) if len(rows) else state.latest
     stamps = Stamps(before, np.maximum(raw_after, state.lift), own, time, late, broken)
     return stamps, replace(state, raw=raw, leading=leading, loaded=loaded, latest=latest)

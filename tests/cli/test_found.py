@@ -1,8 +1,10 @@
 """Faults that hostile recordings have found: each was an answer that broke its promise."""
 
 import resource
+from collections import Counter
+from typing import Any
 
-from tests.cli.harness import World, rows, topology
+from tests.cli.harness import START_MS, World, line, rows, topology
 
 
 def test_two_empty_recordings_are_equal(world: World) -> None:
@@ -71,3 +73,51 @@ def test_an_integer_that_overflows_in_an_expression_is_no_guess(world: World) ->
         topology(source, dead_letters={"max_share": "100%"}), s=rows("st", {"id": 1, "a": 2**63 - 1, "b": 1}), t=wrapped
     )
     assert result.code != 0
+
+
+UNREAD = "__debezium_unavailable_value"
+
+
+def change(second: float, op: str, **row: Any) -> dict[str, Any]:
+    """A Debezium change, ``second`` after the start."""
+    return {"op": op, "before": None, "after": row or None, "source": {"ts_us": START_MS * 1000 + round(second * 1_000_000)}}
+
+
+def at(topic: str, partition: int, offset: int, second: float, payload: Any, key: Any = None) -> dict[str, Any]:
+    return line(topic, offset, payload, key=key, partition=partition, ts=START_MS + round(second * 1000))
+
+
+def test_a_column_is_filled_in_event_time_order_whatever_else_its_digest_partition_holds(world: World) -> None:
+    side = {"format": "debezium-json"}
+    plan = topology({**side, "order": "event_time"}, side, window="1s", settle="1s", compare={"large": ["v"]})
+    source = [
+        at("st", 1, 0, 15.5, change(24.5, "u", id=0, v="x")),
+        at("st", 1, 1, 15.505, change(15.5, "u", id=2, v="a")),
+        at("st", 2, 0, 18, change(17, "u", id=2, v=UNREAD)),
+    ]
+    beside = at("tt", 0, 0, 23, change(23, "c", id=1, v="b"))
+    for lines in ([], [beside]):
+        result = world.replay(plan, "--digest-partitions", "1", s=source, t=lines)
+        assert ((2,), "missing_in_target") in result.opened, f"with {len(lines)} other rows"
+
+
+def test_a_truncate_touches_a_key_left_unknown_whatever_else_its_digest_partition_holds(world: World) -> None:
+    side = {"format": "debezium-json"}
+    lenient = {"dead_letters": {"max_share": "100%"}, "out_of_orderness": "4s", "clock_skew": "1s"}
+    plan = topology(side, side, window="1s", settle="1s", **lenient)
+    target = [
+        at("tt", 0, 0, 3.5, change(2.5, "r", id=1, v=UNREAD)),
+        at("tt", 1, 0, 7.005, change(7, "t")),
+        at("tt", 1, 1, 10.5, change(6.5, "c", id=0, v=1)),
+        at("tt", 1, 2, 16.5, "5", key={"id": 1}),
+    ]
+    beside = at("tt", 2, 0, 0.005, change(0, "c", id=2, v=1))
+
+    def judged(*extra: str) -> dict[str, int]:
+        result = world.replay(plan, *extra, s=[], t=[*target, beside])
+        totals: Counter[str] = Counter()
+        for certificate in result.events("audit"):
+            totals.update({name: count for name, count in certificate["counts"].items() if name != "repeated"})
+        return dict(totals)
+
+    assert judged("--digest-partitions", "1") == judged("--digest-partitions", "3", "--batch-rows", "1")

@@ -25,10 +25,10 @@ def one_row(world: World, state: Path) -> list[str]:
 
 
 def payments(world: World, state: Path | None, out: Path) -> list[str]:
-    """A recording of some length, cut into many blocks."""
+    """A recording of some length, cut into so many blocks that a run is caught in the middle."""
     sides = [f"postgres={FIXTURES / 'pg-json-payments.jsonl.gz'}", f"mariadb={FIXTURES / 'maria-json-payments.jsonl.gz'}"]
     kept = [] if state is None else ["--state", str(state)]
-    cut = ["--batch-rows", "40", "--digest-partitions", "2"]
+    cut = ["--batch-rows", "8", "--digest-partitions", "2"]
     plan = str(ROOT / "topologies/payments.yaml")
     return ["replay", plan, "--side", sides[0], "--side", sides[1], "--out", str(out), *kept, *cut]
 
