@@ -118,22 +118,39 @@ class Beside:
 def fold(base: Version | None, rows: Sequence[Version], beside: Beside) -> list[Step]:
     """All rows of a key after ``base`` in order, truncates included that fall on an earlier version; ``rows`` in any order."""
     stretches = [row for row in rows if row.stretch]
-    rows = [_late_after_truncate(row, beside) for row in rows if not row.stretch]
-    steps: list[Step] = []
-    current = base
-    for version in _sequence(base, rows, beside):
-        passed = current is not None and (
-            current is base and _older(version, current) if beside.event_time else _overtakes(current, version)
-        )
+    ordered = _sequence(base, [_late_after_truncate(row, beside) for row in rows if not row.stretch], beside)
+    current, steps = base, list[Step]()
+    if beside.event_time and base is not None:
+        behind = [v for v in ordered if _older(v, base)]
+        ordered = ordered[len(behind) :]
+        steps = [Step(v, passed=True) for v in behind]
+        current = _refilled(base, behind)
+        if current is not base:
+            steps.append(Step(current, passed=False))
+    for version in ordered:
+        passed = current is not None and not beside.event_time and _overtakes(current, version)
         if not passed:
-            if version.holes and current is not None and not _seen_through(version, current, beside, stretches):
-                current = None
-            current = _seen(filled(version, current), current)
+            seen = current is None or not version.holes or _seen_through(version, current, beside, stretches)
+            current = _seen(filled(version, current if seen else None), current if seen else None)
         steps.append(Step(current if not passed and current is not None else version, passed))
         if passed and current is not None and current != _seen(current, version):
             current = _seen(current, version)
             steps.append(Step(current, passed=False))
     return steps
+
+
+def _refilled(base: Version, behind: Sequence[Version]) -> Version:
+    """By event time a row may come behind what is folded. A column that was unknown there is filled from the last such row; one
+    that was filled from an older row than it may be wrong, so nothing is known of it.
+    """
+    if not behind or not base.flags & Flag.PARTIAL or base.state != State.PRESENT:
+        return base
+    if not base.holes:
+        return replace(base, state=State.UNKNOWN)
+    before: Version | None = None
+    for version in behind:
+        before = filled(version, before)
+    return filled(base, before)
 
 
 def _seen(version: Version, other: Version | None) -> Version:

@@ -5,7 +5,8 @@ Pure: segments that left memory are handed back by ``load``. Answers are asked o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +50,8 @@ class Side:
     rules: SideRules
     load: Callable[[int, int], Rows]
     segments: dict[int, list[Segment]] = field(default_factory=dict)
+    numbers: list[int] = field(default_factory=list)
+    """The pieces that hold rows, in order; those that are sealed come first."""
     sealed: dict[int, Sealed] = field(default_factory=dict)
     truncates: list[Truncate] = field(default_factory=list)
     holes: list[Hole] = field(default_factory=list)
@@ -91,10 +94,16 @@ class Side:
             part = rows if low == high else rows.take(piece == number)
             touching = int(((part.version["flags"] & Flag.MARK) == 0).sum())
             segment = Segment(sequence, len(part), touching, part, part.nbytes)
-            assert number not in self.sealed, "a row fell into a piece that its side's watermark had passed"
-            self.segments.setdefault(number, []).append(segment)
+            self.file(number, segment)
             out.append((number, segment))
         return out
+
+    def file(self, number: int, segment: Segment) -> None:
+        """Adds a segment to its piece."""
+        assert number not in self.sealed, "a row fell into a piece that its side's watermark had passed"
+        if number not in self.segments:
+            insort(self.numbers, number)
+        self.segments.setdefault(number, []).append(segment)
 
     def _flag_unfillable(self, rows: Rows) -> None:
         """Marks rows with an unknown large column that were overtaken in time by an earlier row of their key and partition."""
@@ -118,12 +127,18 @@ class Side:
 
     # ---- windows -------------------------------------------------------------------------------------------------------
 
-    def windows(self, before: int) -> set[int]:
-        """Numbers below ``before`` of the windows, not yet folded, that hold a row or a truncate."""
-        held = {
-            piece // 2 for piece, segments in self.segments.items() if piece // 2 < before and any(s.touching for s in segments)
-        }
-        return held | {n for n in (c.time // self.rules.grid.window for c in self.open_truncates(FOREVER)) if n < before}
+    def next_window(self, first: int | None, but: Container[int]) -> int | None:
+        """The first window from ``first`` on (None: any) that holds a row or a truncate that are not folded, ``but`` for some."""
+        cuts = [
+            n for n in (c.time // self.rules.grid.window for c in self.open_truncates(FOREVER)) if first is None or n >= first
+        ]
+        found = [n for n in cuts if n not in but]
+        for at in range(0 if first is None else bisect_left(self.numbers, 2 * first), len(self.numbers)):
+            number = self.numbers[at]
+            if number // 2 not in but and any(s.touching for s in self.segments[number]):
+                found.append(number // 2)
+                break
+        return min(found, default=None)
 
     def open_truncates(self, before: int) -> list[Truncate]:
         """Truncates with a time below ``before`` whose effect is not yet in the base state."""
@@ -136,11 +151,12 @@ class Side:
 
     def pieces(self, start: int | None, end: int) -> list[Sealed]:
         """The pieces with rows from ``start`` (None: the first not folded) to before ``end``, in order, sealed."""
-        return [self._seal(number) for number in sorted(n for n in self.segments if n < end) if start is None or number >= start]
+        first = 0 if start is None else bisect_left(self.numbers, start)
+        return [self._seal(number) for number in self.numbers[first : bisect_left(self.numbers, end)]]
 
     def _seal(self, number: int) -> Sealed:
         if number not in self.sealed:
-            for older in sorted(n for n in self.segments if n <= number and n not in self.sealed):
+            for older in self.numbers[len(self.sealed) : bisect_right(self.numbers, number)]:
                 self.sealed[older] = self._make(older)
         return self.sealed[number]
 
@@ -264,13 +280,15 @@ class Side:
         """Forgets the pieces before ``end``: they are in the base state now."""
         start = self.rules.grid.start(end)
         self.carried = [c for c in self.carried if c[2].t >= start]
-        for number in [n for n in self.segments if n < end]:
+        gone = bisect_left(self.numbers, end)
+        for number in self.numbers[:gone]:
             rows = self._seal(number).rows
             np.maximum.at(self.folded_top, rows.version["part"].astype(np.int64), rows.version["offset"])
             for i in np.flatnonzero((rows.version["flags"] & _STRETCH) == _STRETCH):
                 mark = unpack(rows.version[i], self.rank)
                 if mark.t >= start:
                     self.carried.append((int(rows.high[i]), int(rows.low[i]), mark))
-        for number in [n for n in self.segments if n < end]:
+        for number in self.numbers[:gone]:
             del self.segments[number], self.sealed[number]
+        del self.numbers[:gone]
         self.folded, self._early = end, None

@@ -104,11 +104,12 @@ class Pair:
         certificate also one that only has a cause.
         """
         window, cursor = self.rules.window, self.memory.cursor
-        due = self.source.windows(limit) | self.target.windows(limit)
+        due = {side.next_window(cursor, self.void) for side in (self.source, self.target)} - {None}
         due |= {side.loaded // window for side, keys in self._loading() if keys and side.loaded is not None}
         if cursor is None:
             due |= {t // window for c in self.memory.causes if (t := c.until if c.since is None else c.since) is not None}
-        return min((n for n in due - self.void if n < limit and (cursor is None or n >= cursor)), default=None)
+        ready = (n for n in due - self.void if n is not None and n < limit and (cursor is None or n >= cursor))
+        return min(ready, default=None)
 
     def _loading(self) -> Iterator[tuple[Side, dict[Key, None]]]:
         return zip((self.source, self.target), self.unknown, strict=True)

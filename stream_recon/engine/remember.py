@@ -72,7 +72,7 @@ def _restore_pair(pair: Pair, values: dict[str, Any]) -> None:
     pair.sequence = values["sequence"]
     for side, saved in zip((pair.source, pair.target), values["sides"], strict=True):
         for number, sequence, count, touching in saved["segments"]:
-            side.segments.setdefault(number, []).append(Segment(sequence, count, touching, None))
+            side.file(number, Segment(sequence, count, touching, None))
         side.truncates = [Truncate(**c) for c in saved["truncates"]]
         side.holes = [Hole(**h) for h in saved["holes"]]
         side.carried = [(h, k, _version(v)) for h, k, v in saved["carried"]]

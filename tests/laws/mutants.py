@@ -184,7 +184,7 @@ def _() -> AbstractContextManager[object]:
     def make(real: Any) -> Any:
         def next_(self: Pair, limit: int) -> int | None:
             number = real(self, limit)
-            last = max(self.source.windows(FOREVER) | self.target.windows(FOREVER), default=None)
+            last = max([n // 2 for side in (self.source, self.target) for n in side.numbers], default=None)
             return None if limit == FOREVER and number == last else number
 
         return next_
