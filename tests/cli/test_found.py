@@ -121,3 +121,22 @@ def test_a_truncate_touches_a_key_left_unknown_whatever_else_its_digest_partitio
         return dict(totals)
 
     assert judged("--digest-partitions", "1") == judged("--digest-partitions", "3", "--batch-rows", "1")
+
+
+def test_a_truncate_counts_for_a_key_whose_newer_version_was_folded_before_it(world: World) -> None:
+    side = {"format": "debezium-json"}
+    plan = topology(
+        side, side, window="2s", settle="0s", clock_skew="1s", out_of_orderness="4s", dead_letters={"max_share": "100%"}
+    )
+    target = [
+        at("tt", 1, 4, 10.501, change(10.501, "c", id=2, v=1)),
+        at("tt", 1, 6, 17.506, change(27.501, "t")),
+        at("tt", 1, 7, 18.502, change(20.002, "c", id=2, v=1)),
+        at("tt", 1, 8, 24.502, change(24.502, "c", id=0, v=1)),
+    ]
+
+    def rows_of(*extra: str) -> int:
+        result = world.replay(plan, *extra, s=[at("st", 0, 6, 5.501, "5", key={"id": 2})], t=target)
+        return sum(certificate["counts"]["target_rows"] for certificate in result.events("audit"))
+
+    assert rows_of("--digest-partitions", "1") == rows_of("--digest-partitions", "3", "--batch-rows", "1") == 4
