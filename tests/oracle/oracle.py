@@ -280,13 +280,10 @@ class _PairJudge:
     def spread(self, causes: list[Cause]) -> dict[int, list[Cause]]:
         """The windows of every cause; endless ones reach as far as there are windows."""
         out: dict[int, list[Cause]] = {start: [] for start in self.judged}
-        for cause in sorted(causes, key=lambda c: c.low is None or c.high is None):
-            ends = [self.window_of(t) for t in (cause.low, cause.high) if t is not None]
-            known = ends + (list(out) if len(ends) < 2 else [])
-            if not known:
-                continue
-            first = min(known) if cause.low is None else ends[0]
-            last = max(known) if cause.high is None else ends[-1]
+        known = set(out) | {self.window_of(t) for c in causes for t in (c.low, c.high) if t is not None}
+        for cause in causes if known else ():
+            first = min(known) if cause.low is None else self.window_of(cause.low)
+            last = max(known) if cause.high is None else self.window_of(cause.high)
             for start in range(first, last + 1, self.p.window):
                 out.setdefault(start, []).append(cause)
         return out
