@@ -115,6 +115,13 @@ class Normaliser:
         self._progress[upstream] = progress
         self._sent[upstream] = progress.position
 
+    def announce(self, upstream: Upstream, position: int) -> int | None:
+        """Takes a partition that was not there before; returns the side's watermark (µs), with which it begins."""
+        assert upstream not in self._progress, "a partition appears once"
+        mark = min((p.clock.watermark for p in self._progress.values()), default=NEVER)
+        self.assign(upstream, Progress(position, ClockState(raw=mark, leading=False)))
+        return _known(mark)
+
     def repeat(self, upstream: Upstream, count: int) -> None:
         """Counts readings of positions that were read before."""
         self._repeated[upstream] = self._repeated.get(upstream, 0) + count

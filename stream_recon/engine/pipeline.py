@@ -19,7 +19,7 @@ from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.terms import Event
 from stream_recon.errors import StateError
 from stream_recon.limits import EVENTS_A_TRANSACTION
-from stream_recon.model.digest import Block, End, Feed, Lift, Open, Pair, decode, encode
+from stream_recon.model.digest import Block, End, Feed, Lift, Open, Pair, Partition, decode, encode
 from stream_recon.model.messages import Messages, Upstream
 from stream_recon.model.plan import FeedPlan, Format, SidePlan, TopologyPlan
 from stream_recon.normalise.decoder import Decoder
@@ -141,6 +141,10 @@ class Pipeline:
         for upstream, start in view.partitions:
             saved = committed.get(_place(upstream))
             progress[upstream] = Progress(start) if saved is None else Progress.load(saved.metadata)
+        for (place, partition), saved in committed.items():
+            feed, topic, topic_id = place.split("/")
+            if feed == view.id:  # also those that appeared after the share was opened
+                progress.setdefault(Upstream(feed, topic, partition, topic_id), Progress.load(saved.metadata))
         bare = view.feed.format is Format.JSON and view.feed.event_time is not None
         clock = FeedClock(view.side.out_of_orderness, view.side.max_future, bare)
         name, large = self.layout.plan.name, len(view.feed.large_columns)
@@ -187,6 +191,15 @@ class Pipeline:
         normaliser = self.normalisers[upstream.side]
         normaliser.skip(upstream, to)
         self._append([normaliser.flush()], [], appended)
+
+    def announce(self, upstream: Upstream, position: int, appended: int) -> None:
+        """A partition (by view id) that appears later: it begins at ``position`` with its side's watermark."""
+        normaliser = self.normalisers[upstream.side]
+        mark = normaliser.announce(upstream, position)
+        record = Partition(
+            self.layout.plan.name, upstream.side, upstream.topic, upstream.topic_id, upstream.partition, position, mark
+        )
+        self._everywhere(encode(record), appended, {_commit_key(upstream): _commit(normaliser, upstream)})
 
     def end(self, appended: int) -> None:
         """End of input: every watermark to infinity."""

@@ -15,7 +15,7 @@ from stream_recon.engine.causes import Cause
 from stream_recon.engine.pair import Pair
 from stream_recon.engine.share import Share
 from stream_recon.engine.terms import Memory
-from stream_recon.model.digest import Counts
+from stream_recon.model.digest import Counts, Partition
 from stream_recon.model.versions import State
 
 _KNOWN = ("next", "watermark", "raw", "loaded", "latest", "leading", "repeated", "gaps")
@@ -26,6 +26,7 @@ def dump(share: Share) -> bytes:
     return orjson.dumps(
         {
             "ended": share.ended,
+            "announced": [asdict(r) for r in share.announced],
             "known": [{n: getattr(k, n) for n in _KNOWN} | {"counts": asdict(k.counts)} for k in share.known.values()],
             "pairs": [_pair(p) for p in share.pairs],
         }
@@ -36,6 +37,8 @@ def restore(share: Share, data: bytes) -> None:
     """Puts a share that was just made from its open record where it was when ``data`` was dumped."""
     values = orjson.loads(data)
     share.ended = values["ended"]
+    for record in values["announced"]:
+        share.announce(Partition(**record))
     for known, saved in zip(share.known.values(), values["known"], strict=True):
         for name in _KNOWN:
             setattr(known, name, saved[name])

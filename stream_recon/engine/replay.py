@@ -128,12 +128,10 @@ def summarise(pipeline: Pipeline, warnings: Sequence[str]) -> Summary:
 
 def _accounted(pipeline: Pipeline) -> Iterator[Known]:
     """Every upstream partition once, as its home digest partition counted it; further views of a side count the same messages."""
-    for view in pipeline.layout.views:
-        if view.id != view.side.name:
-            continue
-        for upstream, _ in view.partitions:
-            home = pipeline.reconcilers[home_partition(upstream, pipeline.parallelism)]
-            yield home.shares[pipeline.layout.plan.name].known[upstream]
+    name = pipeline.layout.plan.name
+    for upstream, known in pipeline.reconcilers[0].shares[name].known.items():
+        if known.feed == known.side:
+            yield pipeline.reconcilers[home_partition(upstream, pipeline.parallelism)].shares[name].known[upstream]
 
 
 def _too_many(plan: TopologyPlan, partitions: Sequence[Mapping[str, int]]) -> bool:

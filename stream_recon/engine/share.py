@@ -20,7 +20,7 @@ from stream_recon.engine.pending import Pending
 from stream_recon.engine.terms import Event, Marks, Rules
 from stream_recon.engine.upstream import Known
 from stream_recon.errors import LogError
-from stream_recon.model.digest import Block, End, Feed, Flag, Lift, Open, Range
+from stream_recon.model.digest import Block, End, Feed, Flag, Lift, Open, Partition, Range
 from stream_recon.model.messages import Upstream
 from stream_recon.model.versions import from_digest, key_halves
 
@@ -39,6 +39,8 @@ class Share:
     def __init__(self, opened: Open, home: int, store: Pending, first_pair: int) -> None:
         self.opened = opened
         self.ended = False
+        self.announced: list[Partition] = []
+        self.sides = {f.id: f.side for f in opened.feeds}
         self.known = {u: k for feed in opened.feeds for u, k in _partitions(feed)}
         self.parts = {f.id: [u for u in self.known if u.side == f.id] for f in opened.feeds}
         feeds = {f.id: f for f in opened.feeds}
@@ -87,7 +89,7 @@ class Share:
 
     # ---- records -------------------------------------------------------------------------------------------------------
 
-    def fold(self, record: Block | Lift | End, appended: int) -> Iterator[Event]:
+    def fold(self, record: Block | Lift | Partition | End, appended: int) -> Iterator[Event]:
         """One record; ``appended`` is its append time (ms). What follows from it is worked out as it is taken, to its end.
 
         Raises:
@@ -98,9 +100,24 @@ class Share:
         elif isinstance(record, Lift):
             if not self._of(record.upstream).lift(record.to, record.position):
                 return iter(())
+        elif isinstance(record, Partition):
+            self.announce(record)
         else:
             self.ended = True
         return (event for n in range(len(self.pairs)) for event in self._advance(n, appended))
+
+    def announce(self, record: Partition) -> None:
+        """A partition that appears later; announced again it changes nothing."""
+        upstream = record.upstream
+        if upstream in self.known:
+            return
+        place = record.feed, self.sides[record.feed], record.topic, record.topic_id, record.partition
+        mark = record.watermark
+        self.known[upstream] = Known(*place, record.position, record.position, mark, mark, leading=False)
+        self.parts[record.feed].append(upstream)
+        self.announced.append(record)
+        for seat in self.seats[record.feed]:
+            self._seat(seat, record.feed)
 
     def _of(self, upstream: Upstream) -> Known:
         if upstream not in self.known:

@@ -1,7 +1,7 @@
 """What is in the digest log: Arrow IPC messages, a JSON header in the schema's metadata, rows as columns.
 
     message   = Arrow IPC stream: schema (metadata "stream_recon" = header), one record batch
-    header    = {"format", "kind", "topology", ...}; kinds: open, block, lift, end
+    header    = {"format", "kind", "topology", ...}; kinds: open, block, lift, partition, end
     row       = range | key | key_text | hash | t | time | offset | index | flags | rest | large_0 ...
 
 docs/spec/digest-log.md is the published form of this page.
@@ -178,14 +178,33 @@ class Lift:
 
 
 @dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition that was not there when the share was opened: it begins at ``position`` with its side's ``watermark`` (µs;
+    null: that bounds nothing yet).
+    """
+
+    topology: str
+    feed: str
+    topic: str
+    topic_id: str
+    partition: int
+    position: int
+    watermark: int | None
+
+    @property
+    def upstream(self) -> Upstream:
+        return Upstream(self.feed, self.topic, self.partition, self.topic_id)
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """End of input: every watermark of the topology goes to infinity, once."""
 
     topology: str
 
 
-Record = Open | Block | Lift | End
-_KINDS: dict[type, str] = {Open: "open", Block: "block", Lift: "lift", End: "end"}
+Record = Open | Block | Lift | Partition | End
+_KINDS: dict[type, str] = {Open: "open", Block: "block", Lift: "lift", Partition: "partition", End: "end"}
 _META = b"stream_recon"
 _EMPTY = pa.schema([])
 
@@ -234,9 +253,11 @@ def decode(message: bytes) -> Record:
         return Open(**header)
     if kind == "lift":
         return Lift(**header)
+    if kind == "partition":
+        return Partition(**header)
     if kind == "end":
         return End(**header)
-    raise LogError(f"digest log: expected open, block, lift or end, got a record of kind {kind!r}")
+    raise LogError(f"digest log: expected open, block, lift, partition or end, got a record of kind {kind!r}")
 
 
 def _range(values: dict[str, Any]) -> Range:

@@ -12,7 +12,20 @@ import pytest
 from stream_recon.cli.main import run
 from stream_recon.lifecycle.states import Kind
 from stream_recon.limits import LOG_FORMAT
-from stream_recon.model.digest import Block, Counts, End, Feed, Flag, Lift, Open, Pair, Range, Undecodable, digest_schema
+from stream_recon.model.digest import (
+    Block,
+    Counts,
+    End,
+    Feed,
+    Flag,
+    Lift,
+    Open,
+    Pair,
+    Partition,
+    Range,
+    Undecodable,
+    digest_schema,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 LOG = (ROOT / "docs/spec/digest-log.md").read_text(encoding="utf-8")
@@ -67,7 +80,7 @@ def test_the_log_s_open_record_is_the_code_s() -> None:
 
 
 def test_the_log_s_short_records_are_the_code_s() -> None:
-    for number, cls in ((3, Block), (4, Lift), (5, End)):
+    for number, cls in ((3, Block), (4, Lift), (5, Partition), (6, End)):
         first = section(LOG, number).split("\n\n")[1].split(".")[0]
         documented = re.findall(r"`([^`]+)`", first) + (["rows"] if cls is Block else [])
         assert documented == declared(cls)
