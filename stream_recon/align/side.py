@@ -108,11 +108,13 @@ class Side:
     def _flag_unfillable(self, rows: Rows) -> None:
         """Marks rows with an unknown large column that were overtaken in time by an earlier row of their key and partition."""
         version = rows.version
+        piece = self.rules.grid.pieces_of(version["time"])
         for i in np.flatnonzero(version["holes"]):
             place = int(version["part"][i]), int(version["offset"][i])
             if any(c.part == place[0] and c.offset < place[1] and c.time > version["time"][i] for c in self.truncates):
                 version["flags"][i] |= UNFILLABLE
-            for held in (rows, *(self._rows(n, s) for n, segments in self.segments.items() for s in segments)):
+            later = self.numbers[bisect_left(self.numbers, int(piece[i])) :]
+            for held in (rows, *(self._rows(n, s) for n in later for s in self.segments[n])):
                 other = held.version
                 before = (other["part"] == version["part"][i]) & (other["offset"] < version["offset"][i])
                 before &= (other["time"] > version["time"][i]) & ((other["flags"] & Flag.MARK) == 0)

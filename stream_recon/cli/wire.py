@@ -27,6 +27,7 @@ from stream_recon.normalise.columnar import ColumnarDecoder
 from stream_recon.normalise.decoder import Decoder
 from stream_recon.normalise.discover import discover
 from stream_recon.normalise.reference import ReferenceDecoder
+from stream_recon.ports import Log
 
 Report = Callable[[str, int, int], None]
 
@@ -59,10 +60,19 @@ def replay(
     with opened(layout, state or out, digest_partitions, keep=state is not None, made_from=made_from) as pipeline:
         run(pipeline, recorded, batch_rows * pipeline.parallelism, progress)
         summary = summarise(pipeline, warnings)
-        for name, topic in (("discrepancies", DISCREPANCIES), ("audit", AUDIT), ("dead_letters", DEAD_LETTERS)):
-            _write(out / f"{name}.jsonl", (body + b"\n" for body in bodies(pipeline.log, topic)))
-    _write(out / "summary.json", [orjson.dumps(summary.to_json(), option=orjson.OPT_INDENT_2) + b"\n"])
+        deliver(out, pipeline.log, summary)
     return summary
+
+
+def deliver(out: Path, log: Log, summary: Summary) -> None:
+    """Writes what was found: the output topics as JSON lines, then the summary.
+
+    Raises:
+        Undelivered: it could not be written.
+    """
+    for name, topic in (("discrepancies", DISCREPANCIES), ("audit", AUDIT), ("dead_letters", DEAD_LETTERS)):
+        write(out / f"{name}.jsonl", (body + b"\n" for body in bodies(log, topic)))
+    write(out / "summary.json", [orjson.dumps(summary.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)])
 
 
 def resolve(plan: TopologyPlan, read: Mapping[Upstream, PartitionRecording]) -> tuple[Layout, list[str]]:
@@ -151,7 +161,8 @@ def _writable(out: Path) -> None:
         ) from error
 
 
-def _write(path: Path, lines: Iterable[bytes]) -> None:
+def write(path: Path, lines: Iterable[bytes]) -> None:
+    """Writes one file of results; raises ``Undelivered``."""
     try:
         with path.open("wb") as file:
             file.writelines(lines)

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.live import Live
 
 from stream_recon.cli.output import print_json, print_text
-from stream_recon.cli.wire import opened
+from stream_recon.cli.wire import deliver, opened
 from stream_recon.config import load_topology
 from stream_recon.demo import files, screen
 from stream_recon.demo.drive import Drive, layout
@@ -79,7 +79,7 @@ def play(world: World, place: Path, *, live: bool, silent: bool) -> Result:
 
 def _result(pipeline: Pipeline, drive: Drive, sent: tuple[Message, ...], place: Path) -> Result:
     summary = summarise(pipeline, [])
-    files.results(place, pipeline.log, summary)
+    deliver(place, pipeline.log, summary)
     certificates = Certificates.of(bodies(pipeline.log, AUDIT))
     return Result(drive.board.score.lines(), certificates, summary.to_json(), len(sent))
 

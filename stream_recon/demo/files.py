@@ -6,18 +6,14 @@ discrepancies.jsonl   audit.jsonl   dead_letters.jsonl   summary.json
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 
+from stream_recon.cli.wire import write
 from stream_recon.demo.envelope import MARIADB, POSTGRES, Message
-from stream_recon.engine.pipeline import AUDIT, DEAD_LETTERS, DISCREPANCIES
-from stream_recon.engine.replay import bodies
-from stream_recon.engine.summary import Summary
 from stream_recon.errors import Undelivered
-from stream_recon.ports import Log
 
 TOPOLOGY = f"""\
 # The dual write of `stream-recon demo`: a service writes each order to PostgreSQL, then to MariaDB. From this directory:
@@ -67,7 +63,7 @@ def prepare(place: Path) -> Path:
             f"--out {place}: cannot be made: {error.strerror}; give a directory that this user can write to"
         ) from error
     path = place / "topology.yaml"
-    _write(path, [TOPOLOGY.encode()])
+    write(path, [TOPOLOGY.encode()])
     return path
 
 
@@ -75,7 +71,7 @@ def record(place: Path, messages: Sequence[Message]) -> dict[str, Path]:
     """Writes the recordings of both sides, in the shape of ``kcat -J``; returns the files by side."""
     files = {side: place / f"{side}.jsonl" for side in (POSTGRES.side, MARIADB.side)}
     for side, path in files.items():
-        _write(path, (_line(m) for m in messages if m.side == side))
+        write(path, (_line(m) for m in messages if m.side == side))
     return files
 
 
@@ -91,21 +87,3 @@ def _line(message: Message) -> bytes:
         "payload": payload,
     }
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def results(place: Path, log: Log, summary: Summary) -> None:
-    """Writes what was found, in the files and forms of ``replay``."""
-    for name, topic in (("discrepancies", DISCREPANCIES), ("audit", AUDIT), ("dead_letters", DEAD_LETTERS)):
-        _write(place / f"{name}.jsonl", (body + b"\n" for body in bodies(log, topic)))
-    _write(place / "summary.json", [orjson.dumps(summary.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)])
-
-
-def _write(path: Path, lines: Iterable[bytes]) -> None:
-    try:
-        with path.open("wb") as file:
-            file.writelines(lines)
-    except OSError as error:
-        what = "no space left" if error.errno == errno.ENOSPC else error.strerror
-        raise Undelivered(
-            f"{path}: could not be written: {what}; free some space or give another --out, then run it again"
-        ) from error

@@ -92,9 +92,10 @@ def odd_key(source: Side, target: Side, bases: tuple[np.void, np.void], high: in
     left = KeyHistory(source, bases[0], high, low, span.ahead)
     right = KeyHistory(target, bases[1], high, low, span.settled)
     ahead = [s.version for s in left.steps(span.ahead)]
-    cuts = [_inside(h.steps(span.end), span, Flag.TRUNCATE) for h in (left, right)]
-    late = sum(_inside(h.steps(span.end), span, Flag.TRUNCATE, Flag.LATE) for h in (left, right))
-    touching = [_inside(h.steps(span.end), span) for h in (left, right)]
+    at_end = [h.steps(span.end) for h in (left, right)]
+    cuts = [_inside(steps, span, Flag.TRUNCATE) for steps in at_end]
+    late = sum(_inside(steps, span, Flag.TRUNCATE, Flag.LATE) for steps in at_end)
+    touching = [_inside(steps, span) for steps in at_end]
     return OddKey(
         left.version(span.start),
         left.version(span.end),
