@@ -18,8 +18,8 @@ from stream_recon.model.plan import FeedPlan, TopologyPlan, TypeRule
 CANONICAL_VERSION = 1
 """Of DESIGN section 4; raised with any change of a text that is hashed."""
 
-OPERATIONAL = frozenset({"prefix", "max_ahead", "max_buffer", "parallelism"})
-"""Settings of a topology that decide where and how fast, but no answer."""
+OPERATIONAL = frozenset({"prefix", "max_ahead", "max_buffer", "parallelism", "kafka"})
+"""Settings of a topology or a side that decide where and how fast, but no answer."""
 
 _KEY_LABEL = b"stream_recon hash_key"
 
@@ -61,7 +61,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name not in OPERATIONAL}
     assert value is None or isinstance(value, str | int | float), f"no JSON form for {type(value)}"
     return value
 

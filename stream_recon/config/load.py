@@ -8,13 +8,16 @@ too, and shape nothing in ``replay``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from stream_recon.config import expressions, scalars
+from stream_recon.config.kafka import Settings, overlaid, read_settings
+from stream_recon.config.live import check_live, check_together
 from stream_recon.config.source import Document, FieldPath, read
 from stream_recon.config.topology import EverySide, HashKey, Side, Topology
 from stream_recon.config.wording import note_problems
@@ -42,9 +45,19 @@ def load_topology(path: Path) -> TopologyPlan:
     for side_path, side in _sides(topology):
         _check_side(document, side_path, side)
     _check_compare(document, topology)
-    hash_key = _hash_key(document, topology.hash_key)
+    plan = _plan(document, topology)
+    check_live(document, topology, _sides(topology), plan)
     document.refuse()
-    return _plan(topology, hash_key)
+    return plan
+
+
+def load_topologies(paths: Sequence[Path], prefix: str | None = None) -> list[TopologyPlan]:
+    """The plans of one deployment, ``prefix`` instead of their own if given. Raises ``ConfigError``."""
+    plans = [load_topology(path) for path in paths]
+    if prefix is not None:
+        plans = [replace(plan, prefix=prefix) for plan in plans]
+    check_together(plans)
+    return plans
 
 
 def _sides(topology: Topology) -> Iterator[tuple[FieldPath, Side]]:
@@ -57,7 +70,7 @@ def _note_nulls(document: Document, value: object, path: FieldPath) -> None:
     """A field without a value says nothing; only in ``columns`` does null mean something."""
     if isinstance(value, dict):
         for name, item in value.items():
-            if item is None and path[-1:] != ("columns",) and "kafka" not in path:
+            if item is None and path[-1:] != ("columns",):
                 document.problem((*path, name), "has no value; write one, or remove the line for the default")
             _note_nulls(document, item, (*path, name))
     elif isinstance(value, list):
@@ -144,11 +157,17 @@ def _hash_key(document: Document, setting: HashKey | None) -> bytes | None:
     return key
 
 
-def _plan(topology: Topology, hash_key: bytes | None) -> TopologyPlan:
+def _plan(document: Document, topology: Topology) -> TopologyPlan:
+    """The plan; what a secret or a client setting lacks is noted, so it is good only if nothing was."""
+    kafka = read_settings(document, ("kafka",), topology.kafka, os.environ)
+    sides = [
+        _side_plan(topology, side, overlaid(kafka, read_settings(document, (*path, "kafka"), side.kafka, os.environ)))
+        for path, side in _sides(topology)
+    ]
     return TopologyPlan(
         name=topology.name,
-        source=_side_plan(topology, topology.source),
-        targets=tuple(_side_plan(topology, target) for target in topology.targets),
+        source=sides[0],
+        targets=tuple(sides[1:]),
         window=topology.window,
         settle=topology.settle,
         clock_skew=topology.clock_skew,
@@ -161,12 +180,13 @@ def _plan(topology: Topology, hash_key: bytes | None) -> TopologyPlan:
         max_buffer=topology.max_buffer,
         ignore=tuple(sorted(set(topology.compare.ignore))),
         large=tuple(sorted(set(topology.compare.large))),
-        hash_key=hash_key,
+        hash_key=_hash_key(document, topology.hash_key),
         prefix=topology.outputs.prefix,
+        kafka=kafka,
     )
 
 
-def _side_plan(topology: Topology, side: Side) -> SidePlan:
+def _side_plan(topology: Topology, side: Side, kafka: Settings) -> SidePlan:
     """``side`` with the settings of the whole topology where it has none of its own."""
 
     def own(name: str) -> EverySide | None:
@@ -196,4 +216,5 @@ def _side_plan(topology: Topology, side: Side) -> SidePlan:
         event_time=setting("event_time", None) if side.format == Format.JSON else None,
         heartbeat=heartbeat.topic if heartbeat is not None else None,
         start=setting("start", "earliest"),
+        kafka=kafka,
     )

@@ -19,6 +19,9 @@ SIZES_BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024*
 DURATION_MAX_US = 36_500 * UNITS_US["d"]
 """A hundred years: sums of an event time and a few durations stay far inside 64 bits."""
 
+IDLE_AFTER_MIN_US = UNITS_US["s"]
+"""A shorter silence is what a poll, a batch or a pause of the connector looks like."""
+
 DURATION_PATTERN = r"^[0-9]+(us|ms|s|m|h|d)$"
 SIZE_PATTERN = r"^[0-9]+(B|KiB|MiB|GiB|TiB)$"
 SHARE_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
@@ -44,7 +47,9 @@ TYPE_FORMS: dict[str, tuple[str, ...]] = {
 
 
 def shown(value: object) -> str:
-    """``value`` as a user would recognise it in the file, cut to one short line."""
+    """``value`` as a user would recognise it in the file, on one short line; a structure is only named: it may hold secrets."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
     text = {None: "nothing", True: "true", False: "false"}.get(value) if value is None or isinstance(value, bool) else repr(value)
     text = text or ""
     return text if len(text) <= 80 else text[:77] + "..."
@@ -85,6 +90,20 @@ def parse_duration_or_never(value: object) -> int | None:
         return parse_positive_duration(value)
     except ValueError as error:
         raise ValueError(f"{error} (or never)") from None
+
+
+def parse_idle_after(value: object) -> int | None:
+    """A silence that is long enough to mean something, or ``never`` -> None."""
+    idle_after = parse_duration_or_never(value)
+    if idle_after is not None and idle_after < IDLE_AFTER_MIN_US:
+        raise ValueError(f"got {shown(value)}; so short a silence proves nothing; write 1s or more, for example 30s (or never)")
+    return idle_after
+
+
+def spelled_duration(duration: int) -> str:
+    """Whole microseconds as ``parse_duration`` reads them, in the largest unit that is exact."""
+    unit = next(u for u, size in reversed(UNITS_US.items()) if duration % size == 0 and (duration or u == "s"))
+    return f"{duration // UNITS_US[unit]}{unit}"
 
 
 def parse_size(value: object) -> int:

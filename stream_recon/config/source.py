@@ -37,11 +37,16 @@ class Problem:
 
 @dataclass(slots=True)
 class Document:
-    """The values of one file and where they stand. ``lines`` holds the line of each field's name (of a list's element)."""
+    """The values of one file and where they stand.
+
+    ``lines`` holds the line of each field's name (of a list's element), ``numbers`` how each thing is written that YAML
+    takes for a number.
+    """
 
     path: Path
     data: Any = None
     lines: dict[FieldPath, int] = field(default_factory=dict)
+    numbers: dict[FieldPath, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, path: FieldPath, text: str) -> None:
@@ -166,6 +171,8 @@ class _Walk:
             return None
         if kind == "bool":
             return text.lower() == "true"
+        if kind in {"int", "float"}:
+            self._document.numbers[path] = text
         if kind == "int" and re.fullmatch(r"[-+]?[0-9]+", text) and len(text) <= 40:
             return int(text)
         if kind == "float":

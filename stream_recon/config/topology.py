@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from stream_recon.config import scalars
+from stream_recon.config import kafka, scalars
 from stream_recon.config.scalars import shown
 from stream_recon.model.plan import Format, History, Order, TypeRule
 
@@ -40,6 +40,7 @@ PositiveDuration = Annotated[int, BeforeValidator(scalars.parse_positive_duratio
 DurationOrNever = Annotated[
     int | None, BeforeValidator(scalars.parse_duration_or_never), _text(scalars.DURATION_PATTERN + "|^never$")
 ]
+IdleAfter = Annotated[int | None, BeforeValidator(scalars.parse_idle_after), _text(scalars.DURATION_PATTERN + "|^never$")]
 Size = Annotated[int, BeforeValidator(scalars.parse_size), _text(scalars.SIZE_PATTERN)]
 Share = Annotated[
     float,
@@ -54,6 +55,16 @@ Start = Annotated[str, BeforeValidator(scalars.parse_start), WithJsonSchema({"ty
 Zone = Annotated[str, BeforeValidator(scalars.parse_timezone), WithJsonSchema({"type": "string"})]
 Type = Annotated[TypeRule, BeforeValidator(scalars.parse_type), WithJsonSchema({"type": "string"})]
 Text = Annotated[str, Field(min_length=1)]
+KafkaSettings = Annotated[
+    dict[Text, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": kafka.NAME_PATTERN, "not": {"enum": sorted([*kafka.OWNED, *kafka.INSTEAD])}},
+            "additionalProperties": {"type": ["string", "number", "boolean"]},
+        }
+    ),
+]
 FormatName = Annotated[
     str,
     _choice(
@@ -121,7 +132,7 @@ class EverySide(Model):
     """Settings that stand at the top for all sides, or inside a side for that one. None: not written."""
 
     out_of_orderness: Duration | None = Field(None, description="how far times may step back within a partition; default 5s")
-    idle_after: DurationOrNever | None = Field(
+    idle_after: IdleAfter | None = Field(
         None, description="how long a caught-up partition is quiet until it is lifted; default 30s"
     )
     stall_timeout: DurationOrNever | None = Field(
@@ -137,7 +148,11 @@ class EverySide(Model):
         {}, description="upstream column: zone in which its times without a zone are read; default UTC"
     )
     start: Start | None = Field(None, description="the live service: earliest (default), latest, or a time with a zone")
-    kafka: dict[Text, Any] = Field({}, description="the live service: settings of the Kafka client")
+    kafka: KafkaSettings = Field(
+        {},
+        description="the live service: settings of the Kafka client, by librdkafka's names; ${NAME} comes from the environment; "
+        "a side's own take the place of the same ones at the top",
+    )
     registry: Registry | None = Field(None, description="the live service: the schema registry")
 
 

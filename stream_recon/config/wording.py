@@ -72,6 +72,8 @@ def _sentence(path: FieldPath, detail: ErrorDetails) -> str:
         return f"must not be empty{write}"
     if path == ("version",):
         return f"got {shown(detail['input'])}; write version: 1, the only one there is"
+    if path[-1:] == ("kafka",):
+        return f"expected a mapping{write}"  # what stands here may be a whole list of settings, with a secret among them
     return f"got {shown(detail['input'])}, expected {_EXPECTED.get(kind, detail['msg'])}{write}"
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+OWN_TOPICS = ("digests", "discrepancies", "audit", "checkpoints", "dead-letters", "topologies")
+"""What a deployment calls its own topics, after its prefix and a dot."""
+
 
 class Format(StrEnum):
     """How the messages of a side are encoded."""
@@ -93,7 +96,11 @@ class FeedPlan:
 
 @dataclass(frozen=True, slots=True)
 class SidePlan:
-    """One side of a topology as declared: what to read and how its time behaves."""
+    """One side of a topology as declared: what to read and how its time behaves.
+
+    ``kafka`` are the settings of the client that reads it, by name: the topology's, with the side's own in their place. They may
+    hold secrets, so they are never shown.
+    """
 
     name: str
     topics: tuple[str, ...]
@@ -112,11 +119,15 @@ class SidePlan:
     event_time: str | None = None
     heartbeat: str | None = None
     start: str = "earliest"
+    kafka: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TopologyPlan:
-    """One logical table: one source, one or more targets, and the rules by which they are compared."""
+    """One logical table: one source, one or more targets, and the rules by which they are compared.
+
+    ``kafka`` are the settings of the client for the deployment's own topics, by name. They may hold secrets: never shown.
+    """
 
     name: str
     source: SidePlan
@@ -136,7 +147,13 @@ class TopologyPlan:
     tolerance: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     hash_key: bytes | None = field(default=None, repr=False)
     prefix: str = "recon"
+    kafka: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def sides(self) -> tuple[SidePlan, ...]:
         return (self.source, *self.targets)
+
+    @property
+    def own_topics(self) -> frozenset[str]:
+        """The topics of the deployment, which the program writes."""
+        return frozenset(f"{self.prefix}.{name}" for name in OWN_TOPICS)

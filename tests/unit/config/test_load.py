@@ -36,7 +36,7 @@ window: 1m
 settle: 250ms
 clock_skew: 0s
 out_of_orderness: 2s
-idle_after: never
+idle_after: 2m
 stall_timeout: 1h
 max_future: 2h
 order: event_time
@@ -45,7 +45,7 @@ unicode: nfc
 heartbeat: {topic: pg.heartbeat}
 timezone: {created: Europe/Berlin}
 start: 2026-11-21T05:00:00+01:00
-kafka: {bootstrap.servers: "localhost:9092", anything: [1, null]}
+kafka: {bootstrap.servers: "localhost:9092", client.id: recon}
 registry: {url: "http://localhost:8081"}
 mode: state
 parallelism: 3
@@ -64,7 +64,7 @@ outputs: {prefix: other}
     assert (plan.window, plan.settle, plan.clock_skew) == (60_000_000, 250_000, 0)
     assert (source.out_of_orderness, source.idle_after, source.stall_timeout, source.max_future) == (
         2_000_000,
-        None,
+        120_000_000,
         3_600_000_000,
         7_200_000_000,
     )
@@ -82,6 +82,7 @@ outputs: {prefix: other}
     assert (plan.parallelism, plan.dead_letters_max_share, plan.dead_letters_over) == (3, 0.005, 3_600_000_000)
     assert (plan.forget_deleted, plan.max_ahead, plan.max_buffer) == (86_400_000_000, 7_200_000_000, 512 * 1024**2)
     assert (plan.hash_key, plan.ignore, plan.large, plan.prefix) == (b"k" * 32, ("updated_by",), ("doc", "note"), "other")
+    assert plan.kafka == source.kafka == target.kafka == (("bootstrap.servers", "localhost:9092"), ("client.id", "recon"))
     assert "kkk" not in repr(plan)
 
 
@@ -305,3 +306,12 @@ def test_a_key_file_loses_one_line_break_only(load: Load, tmp_path: Path) -> Non
 def test_a_refused_key_is_never_shown(refused: Refused) -> None:
     for line in ("hash_key: hunter2", "hash_key: {value: hunter2}", "hash_key: [hunter2]"):
         assert not any("hunter2" in message for message in refused(line))
+
+
+def test_a_structure_in_the_wrong_place_is_named_and_not_shown(refused: Refused) -> None:
+    assert refused("compare: {large: {password: hunter2}}") == [
+        "orders.yaml:15: compare.large: got a mapping, expected a list; write large: [note]"
+    ]
+    assert refused("settle: [hunter2]") == [
+        "orders.yaml:15: settle: got a list; write a whole number and a unit, such as 250ms, 10s, 5m, 1h or 7d"
+    ]

@@ -205,7 +205,14 @@ def test_ids_are_stable(load: Load) -> None:
 
 def test_configuration_hash_follows_answers_only(load: Load) -> None:
     first = configuration_hash(load())
-    for top in ("outputs: {prefix: x}", "max_ahead: 2h", "max_buffer: 1GiB", "parallelism: 1", "window: 10s"):
+    for top in (
+        "outputs: {prefix: x}",
+        "max_ahead: 2h",
+        "max_buffer: 1GiB",
+        "parallelism: 1",
+        "window: 10s",
+        "kafka: {bootstrap.servers: broker}",
+    ):
         assert configuration_hash(load(top)) == first
     for top in (
         "window: 5s",

@@ -25,7 +25,20 @@ def test_examples_load_and_fit_the_schema(path: Path) -> None:
     jsonschema.validate(_yaml(path), topology_schema())
 
 
-@pytest.mark.parametrize("change", [{"window": 10}, {"windw": "10s"}, {"settle": None}, {"mode": "changes"}, {"targets": []}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"window": 10},
+        {"windw": "10s"},
+        {"settle": None},
+        {"mode": "changes"},
+        {"targets": []},
+        {"kafka": {"bootstrap.servers": None}},
+        {"kafka": {"bootstrap.servers": ["localhost:9092"]}},
+        {"kafka": {"Client.Id": "recon"}},
+        {"kafka": {"group.id": "recon"}},
+    ],
+)
 def test_the_schema_refuses_what_the_loader_refuses(change: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(_yaml(EXAMPLES[0]) | change, topology_schema())
