@@ -6,6 +6,9 @@ ReconError
 ├── StateError         the state directory cannot be used           exit 3
 ├── StorageFull        nothing more can be written                  exit 3
 ├── LogError           the digest log breaks its own rules          exit 3
+├── BrokerError        Kafka is not there or refuses                exit 3
+│   ├── Unreachable    no answer: a worker tries again              exit 3 at the start
+│   └── Fenced         another worker holds this place now          exit 3, or the place is given up
 ├── Undelivered        a result could not be written                exit 4
 └── Refused            one value has no canonical form: the message becomes a dead letter, never an exit
 """
@@ -39,6 +42,18 @@ class Undelivered(ReconError):
 
 class LogError(ReconError):
     """The digest log breaks its own rules: an unknown format, or a record that cannot stand where it stands."""
+
+
+class BrokerError(ReconError):
+    """A Kafka cluster cannot be reached, or refuses what is asked of it; the text names cluster, topic or group."""
+
+
+class Unreachable(BrokerError):
+    """No answer from a cluster: it may answer a little later."""
+
+
+class Fenced(BrokerError):
+    """Another worker has taken this one's place: what it would still write is refused by the broker."""
 
 
 class Refused(ReconError):

@@ -20,6 +20,12 @@ DIGEST_PARTITIONS = 8
 BLOCK_ROWS = 4_000
 """Rows in one digest block: a block costs about 80 µs however few its rows, so fewer would cost more than the rows."""
 
+FLUSH_SECONDS = 0.25
+"""A block waits at most so long for more rows (DESIGN section 2)."""
+
+PENDING_BYTES = 64 * 1024**2
+"""Blocks that normalise may have on their way, not yet acknowledged: beyond, it reads no further."""
+
 RUN_CUT_WINDOWS = 64
 """A folded run of empty windows ends where the window's number is a multiple of this (DESIGN section 6)."""
 

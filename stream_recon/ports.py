@@ -5,9 +5,16 @@ May import: ``model, errors, limits``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Place = tuple[str, int]
+"""Topic and partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,121 @@ class Commit:
 
     position: int
     metadata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A consumer group, and the name under which this worker is a lasting member of it (None: a passing one)."""
+
+    id: str
+    member: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """A topic as it is now. ``id`` tells a recreated topic from its predecessor."""
+
+    id: str
+    partitions: int
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Messages of one partition in order of offset: int64 offsets and broker times (ms), binary keys and values."""
+
+    place: Place
+    offset: npt.NDArray[np.int64]
+    timestamp: npt.NDArray[np.int64]
+    key: pa.BinaryArray
+    value: pa.BinaryArray
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one poll brought: messages, partitions that came to their end (and its offset), partitions whose position is no longer
+    there, topics that are gone.
+    """
+
+    stretches: list[Stretch]
+    ends: dict[Place, int]
+    lost: list[Place]
+    gone: list[str]
+
+
+class Source(Protocol):
+    """The topics of one cluster, of which this worker reads a share (DESIGN section 2, normalise). Errors: ``BrokerError``."""
+
+    name: str
+    """Tells clusters apart; the same in every worker."""
+
+    def subscribe(self, topics: Sequence[str], listener: Listener) -> None:
+        """Joins the group; from now on ``poll`` calls the listener when partitions come and go."""
+
+    def poll(self, limit: int, seconds: float) -> Polled:
+        """Up to ``limit`` messages, or what comes within ``seconds``."""
+
+    def seek(self, place: Place, position: int) -> None:
+        """Goes on reading an assigned partition at ``position``."""
+
+    def pause(self, places: Iterable[Place]) -> None:
+        """Stops reading partitions for a while."""
+
+    def resume(self, places: Iterable[Place]) -> None:
+        """Reads them again."""
+
+    def end_seen(self, place: Place) -> int | None:
+        """End of a partition as last told; no request."""
+
+    def ends(self, places: Iterable[Place]) -> Mapping[Place, int]:
+        """End of each partition, asked anew."""
+
+    def begins(self, places: Iterable[Place]) -> Mapping[Place, int]:
+        """First offset of each partition that is still there."""
+
+    def describe(self, topics: Iterable[str]) -> Mapping[str, TopicInfo]:
+        """Topics as they are now; one that is gone is not in the answer."""
+
+    def commit(self, positions: Mapping[Place, Commit], *, wait: bool) -> None:
+        """Commits positions with their metadata."""
+
+    def committed(self, places: Iterable[Place]) -> Mapping[Place, Commit]:
+        """Committed positions of the group, whoever reads there; a partition without one is not in the answer."""
+
+    def close(self) -> None:
+        """Leaves the group; what is still held is revoked first."""
+
+
+class Listener(Protocol):
+    """Who is told when partitions of a group come and go; called from within ``poll`` and ``close``."""
+
+    def assigned(self, source: Source, places: Sequence[Place]) -> Mapping[Place, int]:
+        """New partitions; returns the position at which each begins."""
+
+    def revoked(self, source: Source, places: Sequence[Place]) -> None:
+        """They are given up in order: what was read can still be written and committed."""
+
+    def lost(self, source: Source, places: Sequence[Place]) -> None:
+        """They are somebody else's already: nothing can be committed any more."""
+
+
+class Writer(Protocol):
+    """Appends to topics, each partition in order; told in ``done`` when a message is safe. Errors: ``BrokerError``."""
+
+    def send(self, topic: str, partition: int | None, key: bytes | None, value: bytes, done: Callable[[], None]) -> None:
+        """Hands a message over; ``partition`` None: by key."""
+
+    def poll(self, seconds: float) -> None:
+        """Lets acknowledgements in; raises what went wrong with a message."""
+
+    def flush(self) -> None:
+        """Waits until every message is safe."""
+
+    def now(self) -> int | None:
+        """The broker's time in µs, never later than it is there; None: not known before a message is safe."""
+
+    def close(self) -> None:
+        """Releases the writer; what is not safe yet may be lost."""
 
 
 class Log(Protocol):

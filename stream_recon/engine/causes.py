@@ -1,9 +1,11 @@
-"""Why windows cannot be conclusive although no key in them is unknown: gaps, dead letters, broken lifts (DESIGN 3.3, 3.8)."""
+"""Why windows cannot be conclusive although no key in them is unknown: gaps, recreated topics, dead letters, broken lifts
+(DESIGN 3.3, 3.8).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stream_recon.limits import LONG_RUN_WINDOWS, RUN_CUT_WINDOWS
@@ -22,6 +24,7 @@ class Cause:
     offset: int
     since: int | None
     until: int | None
+    topic_id: str = ""
 
     @property
     def undecodable(self) -> bool:
@@ -34,12 +37,17 @@ class Cause:
 
     @property
     def label(self) -> str:
-        """The upstream partition, as certificates list it."""
-        return f"{self.side}/{self.topic}/{self.partition}"
+        """The upstream partition."""
+        return label(self.side, self.topic, self.topic_id, self.partition)
 
-    def ending(self, until: int | None) -> Cause:
-        """The cause with its end."""
-        return replace(self, until=until)
+    def open_at(self, side: str, topic: str, partition: int) -> bool:
+        """Whether rows were lost there and none was seen since; whichever topic of that name they were lost with."""
+        lost = self.kind in {"gap", "recreated"} and self.until is None
+        return lost and (self.side, self.topic, self.partition) == (side, topic, partition)
+
+    def ending(self, until: int) -> Cause:
+        """The cause with its end, which cannot lie before its beginning."""
+        return replace(self, until=until if self.since is None else max(self.since, until))
 
     def covers(self, start: int, end: int) -> bool:
         """Whether any instant of ``[start, end)`` lies in it."""
@@ -47,9 +55,13 @@ class Cause:
 
     def shown(self) -> dict[str, Any]:
         """For a certificate: what and where, without times that only the fold knows."""
-        values = asdict(self)
-        del values["since"], values["until"]
-        return values
+        place = {"kind": self.kind, "side": self.side, "topic": self.topic, "partition": self.partition, "offset": self.offset}
+        return place | ({"topic_id": self.topic_id} if self.topic_id else {})
+
+
+def label(side: str, topic: str, topic_id: str, partition: int) -> str:
+    """An upstream partition in one word; a recreated topic is another one."""
+    return f"{side}/{topic}/{partition}/{topic_id}" if topic_id else f"{side}/{topic}/{partition}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,13 @@ class Closer:
             _late(source_pieces) + _late(target_pieces) + sum(k.late_cuts for k in odd.values()),
         )
 
+    def stand(self, high: Words, low: Words, span: Span) -> tuple[Versions, Versions]:
+        """S(e) and T(e + settle) of these keys, as far as they are known."""
+        source, target = self._versions(high, low, self._odd_keys(high, low, span), span)
+        self.source.resolve(source, span.end)
+        self.target.resolve(target, span.settled)
+        return source, target
+
     # ---- which keys ----------------------------------------------------------------------------------------------------
 
     def _window(self, side: Side, span: Span) -> list[Sealed]:

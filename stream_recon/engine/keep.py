@@ -39,6 +39,10 @@ class PairStore:
     def place(self, side: int, piece: int, sequence: int) -> bytes:
         return self.prefix(b"G") + _PLACE.pack(side, piece + _BIAS, sequence)
 
+    def clear(self) -> None:
+        """Takes out all of the pair: its number is never given again."""
+        self.store.drop(b"P" + self.number.to_bytes(4, "big"), b"P" + (self.number + 1).to_bytes(4, "big"))
+
     def segment(self, side: int, piece: int, sequence: int) -> Rows:
         """Rows that left memory."""
         value = self.store.get(self.place(side, piece, sequence))

@@ -8,9 +8,9 @@ Holds no rows between flushes. What it must remember of a partition is its ``Pro
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -42,25 +42,35 @@ class FeedClock:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """All that normalise remembers of one upstream partition: next position, time, counts since the start position."""
+    """All that normalise remembers of one upstream partition: next position, time, counts since the start position.
+
+    ``filled``: the end of a compacted topic when it was opened; what stands before it fills its side (DESIGN 3.1). Else 0.
+    """
 
     position: int
     clock: ClockState = field(default_factory=ClockState)
     counts: Counts = field(default_factory=Counts)
+    filled: int = 0
 
     def dump(self) -> bytes:
-        """For the metadata of a committed position."""
-        clock = asdict(self.clock) | {"gone": self.clock.gone.hex() if self.clock.gone is not None else None}
-        return orjson.dumps({"position": self.position, "clock": clock, "counts": asdict(self.counts)})
+        """For the metadata of a committed position, which Kafka bounds: a short list (times that are not there are null)."""
+        clock, counts = self.clock, self.counts
+        times = [_known(t) for t in (clock.raw, clock.lift, clock.loaded, clock.latest)]
+        gone = None if clock.gone is None else clock.gone.hex()
+        return orjson.dumps([self.position, clock.leading, gone, times, astuple(counts), self.filled])
 
     @staticmethod
     def load(metadata: bytes) -> Progress:
         """Inverse of ``dump``."""
-        values = orjson.loads(metadata)
-        clock = values["clock"]
-        gone = clock.pop("gone")
-        state = ClockState(**clock, gone=bytes.fromhex(gone) if gone is not None else None)
-        return Progress(values["position"], state, Counts(**values["counts"]))
+        return Progress.of(orjson.loads(metadata))
+
+    @staticmethod
+    def of(values: Sequence[Any]) -> Progress:
+        """From what ``dump`` wrote, as JSON values."""
+        position, leading, gone, times, counts, filled = values
+        raw, lift, loaded, latest = (NEVER if t is None else t for t in times)
+        state = ClockState(raw, lift, leading, loaded, latest, None if gone is None else bytes.fromhex(gone))
+        return Progress(position, state, Counts(*counts), filled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +101,10 @@ class Normaliser:
         *,
         parallelism: int,
         large: int = 0,
+        generation: int = 1,
     ) -> None:
         self._topology = topology
+        self._generation = generation
         self._decoder = decoder
         self._clock = clock
         self._progress = dict(progress)
@@ -115,10 +127,28 @@ class Normaliser:
         self._progress[upstream] = progress
         self._sent[upstream] = progress.position
 
-    def announce(self, upstream: Upstream, position: int) -> int | None:
-        """Takes a partition that was not there before; returns the side's watermark (µs), with which it begins."""
+    def release(self, upstream: Upstream) -> None:
+        """Gives a partition up to another worker."""
+        assert not self._pending.get(upstream), "flush before a partition moves"
+        for state in (self._progress, self._sent, self._pending, self._first, self._undecodable, self._repeated):
+            state.pop(upstream, None)
+
+    @property
+    def pending_rows(self) -> int:
+        """Digest rows that wait for a flush."""
+        return sum(len(batch) for batches in self._pending.values() for batch in batches)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Their size."""
+        return sum(batch.nbytes for batches in self._pending.values() for batch in batches)
+
+    def announce(self, upstream: Upstream, position: int, others: Iterable[Progress] = ()) -> int | None:
+        """Takes a partition that was not there before; returns the side's watermark (µs), with which it begins. ``others``: the
+        side's partitions that other workers read.
+        """
         assert upstream not in self._progress, "a partition appears once"
-        mark = min((p.clock.watermark for p in self._progress.values()), default=NEVER)
+        mark = min((p.clock.watermark for p in (*self._progress.values(), *others)), default=NEVER)
         self.assign(upstream, Progress(position, ClockState(raw=mark, leading=False)))
         return _known(mark)
 
@@ -137,13 +167,15 @@ class Normaliser:
         assert not len(messages) or messages.offset[0] >= at.position, "positions are read once and in order"
         decoded = self._decoder.decode(messages)
         rows, echoes, gone = self._drop_echoes(decoded, at.clock.gone)
+        message = _column(rows, "message", np.int32)
         stamps, clock = stamp(
             at.clock,
             _column(rows, "op", np.uint8),
             _column(rows, "t", np.int64),
-            messages.timestamp[_column(rows, "message", np.int32)] * 1000,
+            messages.timestamp[message] * 1000,
             out_of_orderness=self._clock.out_of_orderness,
             max_future=self._clock.max_future,
+            filling=messages.offset[message] < at.filled if at.filled > at.position else None,
         )
         digest, undecodable = self._digest(messages, rows, stamps, decoded.dead, at.clock)
         latest = max([clock.latest, *(u.until for u in undecodable)])
@@ -156,7 +188,7 @@ class Normaliser:
             at.counts.unused + stop - at.position - len(messages),
             at.counts.late + int(stamps.late.sum()),
         )
-        self._progress[upstream] = Progress(stop, replace(clock, gone=gone, latest=latest), counts)
+        self._progress[upstream] = Progress(stop, replace(clock, gone=gone, latest=latest), counts, at.filled)
         self._pending.setdefault(upstream, []).append(digest)
         self._undecodable.setdefault(upstream, []).extend(undecodable)
         if len(rows) and upstream not in self._first:
@@ -310,7 +342,7 @@ class Normaliser:
         """The block of one digest partition: what is counted once stands in each partition's home only."""
         mine = [home_partition(r.upstream, self._parallelism) == home for r in ranges]
         kept = (r if m else replace(r, counts=None, repeated=0, undecodable=()) for r, m in zip(ranges, mine, strict=True))
-        return Block(self._topology, tuple(kept), rows)
+        return Block(self._topology, tuple(kept), rows, generation=self._generation)
 
     def _split(self, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
         """Rows by digest partition; a truncate goes to each."""

@@ -2,12 +2,14 @@
 
     rows -> sides (align) -> advance(watermarks): close each window (engine.closing) -> lifecycle -> events
                                                   every few windows: fold pieces into the base state
+    a newer generation -> rebuilt: what is open is dismissed
 
 A pure function of what it was given, in order; the store holds state only. Events come back, nobody here sends them.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -23,10 +25,10 @@ from stream_recon.engine.events import entries_root
 from stream_recon.engine.exact import Span
 from stream_recon.engine.folding import fold_base, key_texts
 from stream_recon.engine.keep import PairStore, encode_discrepancy, encode_rows
-from stream_recon.engine.saying import NOTHING, Parts, Saying
+from stream_recon.engine.saying import DISMISSED, NOTHING, Parts, Saying, Step
 from stream_recon.engine.terms import Event, Marks, Memory, Rules
 from stream_recon.lifecycle.states import Difference, Discrepancy, Kind, Status, differs
-from stream_recon.limits import FOLD_WINDOWS
+from stream_recon.limits import FOLD_WINDOWS, STORE_BATCH_KEYS
 from stream_recon.model.versions import identity
 
 _COUNTS = (
@@ -137,10 +139,13 @@ class Pair:
         self._expire()
 
     def _judge(self, number: int) -> tuple[Judged, Span]:
+        span = self._span(number)
+        return self.closer.close(span, self._again(number)), span
+
+    def _span(self, number: int) -> Span:
         rules = self.rules
         start, end = number * rules.window, (number + 1) * rules.window
-        span = Span(start, end, end + rules.settle, end + rules.settle + rules.clock_skew)
-        return self.closer.close(span, self._again(number)), span
+        return Span(start, end, end + rules.settle, end + rules.settle + rules.clock_skew)
 
     def _holds(self, judged: Judged, span: Span) -> bool:
         """Whether a window holds anything: a truncate that falls on no key is none. A cause opens the first window only."""
@@ -231,7 +236,8 @@ class Pair:
             key = int(judged.high[i]), int(judged.low[i])
             said = self._judged(key, judged.kinds.get(i), judged.source[i], judged.target[i], span)
             if said is not None:
-                yield self.saying.discrepancy(*said, text, (judged.source[i], judged.target[i]), (span.start, span.end), marks)
+                step = Step(*said, text, (judged.source[i], judged.target[i]), (span.start, span.end))
+                yield self.saying.discrepancy(step, marks.appended)
 
     def _judged(
         self, key: Key, kind: Kind | None, source: np.void, target: np.void, span: Span
@@ -257,6 +263,50 @@ class Pair:
         self, window: tuple[int, int], causes: Sequence[Cause], counts: Mapping[str, int], roots: Mapping[str, str], marks: Marks
     ) -> Event:
         return self.saying.certificate(self.memory, len(self.open), window, causes, counts, roots, marks)
+
+    # ---- a newer generation ----------------------------------------------------------------------------------------------
+
+    def rebuilt(self, generations: tuple[int, int], rules: str | None, configuration: str, appended: int) -> Iterator[Event]:
+        """What is said when a newer generation of the share begins: what is open is dismissed, then the chain says so. ``rules``:
+        under which the chain goes on (None: it does not).
+        """
+        yield from self._dismissals(appended)
+        again = root(e.body for e in self._dismissals(appended))
+        dismissed = len(self.open), again.hex()
+        yield self.saying.rebuilt(self.memory, generations, rules, configuration, dismissed, appended)
+
+    def _dismissals(self, appended: int) -> Iterator[Event]:
+        """One event for each open discrepancy, in order of key id, with what stood when the last window was closed. Made as they
+        are taken, so that there may be any number of them.
+        """
+        cursor, keys = self.memory.cursor, sorted(self.open)
+        assert cursor is not None or not keys, "a closed window opened it"
+        for start in range(0, len(keys), STORE_BATCH_KEYS):
+            part, span = keys[start : start + STORE_BATCH_KEYS], self._span((cursor or 0) - 1)
+            high, low = np.array([h for h, _ in part], np.uint64), np.array([k for _, k in part], np.uint64)
+            source, target = self.closer.stand(high, low, span)
+            ends = self.source.reads_to(span.ahead), self.target.reads_to(span.settled)
+            for i, text in enumerate(key_texts(self.source, self.target, self.base, high, low, ends)):
+                step = Step(self.open[part[i]], DISMISSED, text, (source[i], target[i]), (span.start, span.end))
+                yield self.saying.discrepancy(step, appended, reason="rebuilt")
+
+    # ---- how it stands -------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> int | None:
+        """End of the last closed window (µs)."""
+        return None if self.memory.cursor is None else self.memory.cursor * self.rules.window
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Rows of source and target whose window is still open."""
+        cursor = self.memory.cursor
+
+        def held(side: Side) -> int:
+            first = 0 if cursor is None else bisect_left(side.numbers, 2 * cursor)
+            return sum(segment.touching for number in side.numbers[first:] for segment in side.segments[number])
+
+        return held(self.source), held(self.target)
 
     # ---- state ---------------------------------------------------------------------------------------------------------
 

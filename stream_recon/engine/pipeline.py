@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import orjson
 
+from stream_recon.engine.delivery import deliver
 from stream_recon.engine.events import instant, shown_key
 from stream_recon.engine.normaliser import FeedClock, Normaliser, Progress, SetAside
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.terms import Event
 from stream_recon.errors import StateError
-from stream_recon.limits import EVENTS_A_TRANSACTION
 from stream_recon.model.digest import Block, End, Feed, Lift, Open, Pair, Partition, decode, encode
 from stream_recon.model.messages import Messages, Upstream
 from stream_recon.model.plan import FeedPlan, Format, SidePlan, TopologyPlan
 from stream_recon.normalise.decoder import Decoder
-from stream_recon.ports import Commit, Entry, Log, Store
+from stream_recon.ports import Commit, Log, Store
 
 DIGESTS, DISCREPANCIES, AUDIT, DEAD_LETTERS = "digests", "discrepancies", "audit", "dead-letters"
 _NORMALISE, _RECONCILE = "normalise", "reconcile"
@@ -41,6 +42,8 @@ class View:
     feed: FeedPlan
     partitions: tuple[tuple[Upstream, int], ...]
     """Upstream partitions (``side`` is the view's id) with their start positions."""
+    columns: tuple[str, ...] = ()
+    """Upstream columns of the side, as seen when its topology was resolved; none: nothing was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +62,22 @@ class Layout:
         rules: Sequence[str],
         configuration: str,
         starts: Mapping[Upstream, int],
+        columns: Mapping[str, frozenset[str] | None] | None = None,
     ) -> Layout:
-        """``feeds`` and ``rules`` by target; ``starts``: start position of every upstream partition, by side name."""
+        """``feeds`` and ``rules`` by target; by side name: start position of every upstream partition, upstream columns seen."""
         views: dict[FeedPlan, View] = {}
         pairs = []
         for target, (source_feed, target_feed), rules_id in zip(plan.targets, feeds, rules, strict=True):
             if source_feed not in views:
                 name = f"{plan.source.name}~{target.name}" if views else plan.source.name
-                views[source_feed] = _view(name, plan.source, source_feed, starts)
-            views[target_feed] = _view(target.name, target, target_feed, starts)
+                views[source_feed] = _view(name, plan.source, source_feed, starts, columns)
+            views[target_feed] = _view(target.name, target, target_feed, starts, columns)
             keys = tuple(c.name for c in source_feed.key_columns)
             large = len(source_feed.large_columns)
             pairs.append(Pair(target.name, views[source_feed].id, target.name, rules_id, keys, large))
         return Layout(plan, tuple(views.values()), tuple(pairs), configuration)
 
-    def opened(self, parallelism: int) -> Open:
+    def opened(self, parallelism: int, generation: int = 1) -> Open:
         """The record that opens each digest partition's share."""
         plan = self.plan
         feeds = (
@@ -83,6 +87,7 @@ class Layout:
                 tuple((u.topic, u.topic_id, u.partition, s) for u, s in v.partitions),
                 v.side.order,
                 v.side.history,
+                v.columns,
             )
             for v in self.views
         )
@@ -97,12 +102,19 @@ class Layout:
             self.configuration,
             tuple(feeds),
             self.pairs,
+            generation,
         )
 
 
-def _view(name: str, side: SidePlan, feed: FeedPlan, starts: Mapping[Upstream, int]) -> View:
+def _view(
+    name: str,
+    side: SidePlan,
+    feed: FeedPlan,
+    starts: Mapping[Upstream, int],
+    columns: Mapping[str, frozenset[str] | None] | None,
+) -> View:
     mine = sorted((replace(u, side=name), start) for u, start in starts.items() if u.side == side.name)
-    return View(name, side, feed, tuple(mine))
+    return View(name, side, feed, tuple(mine), tuple(sorted((columns or {}).get(side.name) or ())))
 
 
 class Pipeline:
@@ -145,10 +157,7 @@ class Pipeline:
             feed, topic, topic_id = place.split("/")
             if feed == view.id:  # also those that appeared after the share was opened
                 progress.setdefault(Upstream(feed, topic, partition, topic_id), Progress.load(saved.metadata))
-        bare = view.feed.format is Format.JSON and view.feed.event_time is not None
-        clock = FeedClock(view.side.out_of_orderness, view.side.max_future, bare)
-        name, large = self.layout.plan.name, len(view.feed.large_columns)
-        return Normaliser(name, decoder(view.feed), clock, progress, parallelism=self.parallelism, large=large)
+        return normaliser(self.layout, view, decoder(view.feed), progress, self.parallelism)
 
     def _open(self) -> None:
         message = encode(self.layout.opened(self.parallelism))
@@ -216,26 +225,11 @@ class Pipeline:
             for range_ in blocks[0].ranges if blocks else ():
                 upstream = range_.upstream
                 commits[_commit_key(upstream)] = _commit(self.normalisers[upstream.side], upstream)
-        messages += [(DEAD_LETTERS, 0, appended, None, self._dead_letter(view, letter)) for view, letter in letters]
+        messages += [
+            (DEAD_LETTERS, 0, appended, None, dead_letter(self.layout.plan.name, view, letter)) for view, letter in letters
+        ]
         if messages:
             self.log.append(messages, commits)
-
-    def _dead_letter(self, view: View, letter: SetAside) -> bytes:
-        """The message's coordinates and why; never its payload."""
-        body = {
-            "topology": self.layout.plan.name,
-            "side": view.side.name,
-            "topic": letter.upstream.topic,
-            "partition": letter.upstream.partition,
-            "offset": letter.offset,
-            "timestamp": instant(letter.timestamp * 1000),
-            "reason": letter.letter.reason,
-        }
-        if letter.letter.key_text is not None:
-            body["key"] = shown_key(letter.letter.key_text, [c.name for c in view.feed.key_columns])
-        if view.id != view.side.name:
-            body["view"] = view.id
-        return orjson.dumps(body)
 
     # ---- reconcile -----------------------------------------------------------------------------------------------------
 
@@ -246,45 +240,48 @@ class Pipeline:
             place = (DIGESTS, reconciler.home)
             done = committed.get(place, Commit(0, b""))
             while entries := self.log.read(*place, reconciler.position, _READ_ENTRIES):
-                self._fold(reconciler, entries, done, said)
+                deliver(reconciler, entries, done, partial(self._say, reconciler.home, said))
 
-    def _fold(
-        self, reconciler: Reconciler, entries: Sequence[Entry], done: Commit, said: Callable[[Sequence[Event]], None] | None
+    def _say(
+        self,
+        home: int,
+        said: Callable[[Sequence[Event]], None] | None,
+        events: Sequence[tuple[int, Event]],
+        commit: Commit,
     ) -> None:
-        """Puts the events of some entries and the log position out together, then the state.
-
-        A long step is cut over several transactions: the position stays at its entry, with the number of its events that are out
-        as metadata. What lies before ``done`` was put out although the state was lost: it is folded without a word.
-        """
-        out = _Out(self.log, reconciler.home, said)
-        for entry in entries:
-            skip = int(done.metadata or 0) if entry.offset == done.position else 0
-            for number, event in enumerate(reconciler.fold(entry), 1):
-                if entry.offset >= done.position and number > skip:
-                    out.say(entry, number, event)
-        if reconciler.position > done.position:
-            out.send(Commit(reconciler.position, b""))
-        reconciler.commit()
+        messages = [(e.topic, 0, time, e.key.encode(), e.body) for time, e in events]
+        self.log.append(messages, {(_RECONCILE, DIGESTS, home): commit})
+        if said is not None:
+            said([e for _, e in events])
 
 
-class _Out:
-    """Events on their way to the output topics."""
+def dead_letter(topology: str, view: View, letter: SetAside) -> bytes:
+    """The message's coordinates and why it was not understood; never its payload."""
+    body = {
+        "topology": topology,
+        "side": view.side.name,
+        "topic": letter.upstream.topic,
+        "partition": letter.upstream.partition,
+        "offset": letter.offset,
+        "timestamp": instant(letter.timestamp * 1000),
+        "reason": letter.letter.reason,
+    }
+    if letter.letter.key_text is not None:
+        body["key"] = shown_key(letter.letter.key_text, [c.name for c in view.feed.key_columns])
+    if view.id != view.side.name:
+        body["view"] = view.id
+    return orjson.dumps(body)
 
-    def __init__(self, log: Log, home: int, said: Callable[[Sequence[Event]], None] | None) -> None:
-        self._log, self._home, self._said = log, home, said
-        self._events: list[tuple[int, Event]] = []
 
-    def say(self, entry: Entry, number: int, event: Event) -> None:
-        self._events.append((entry.timestamp, event))
-        if len(self._events) == EVENTS_A_TRANSACTION:
-            self.send(Commit(entry.offset, b"%d" % number))
-
-    def send(self, commit: Commit) -> None:
-        messages = [(e.topic, 0, time, e.key.encode(), e.body) for time, e in self._events]
-        self._log.append(messages, {(_RECONCILE, DIGESTS, self._home): commit})
-        if self._said is not None:
-            self._said([e for _, e in self._events])
-        self._events = []
+def normaliser(
+    layout: Layout, view: View, decoder: Decoder, progress: Mapping[Upstream, Progress], parallelism: int, generation: int = 1
+) -> Normaliser:
+    """The normaliser of one view."""
+    bare = view.feed.format is Format.JSON and view.feed.event_time is not None
+    clock = FeedClock(view.side.out_of_orderness, view.side.max_future, bare)
+    large = len(view.feed.large_columns)
+    name = layout.plan.name
+    return Normaliser(name, decoder, clock, progress, parallelism=parallelism, large=large, generation=generation)
 
 
 def _place(upstream: Upstream) -> tuple[str, int]:

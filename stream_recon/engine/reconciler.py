@@ -3,19 +3,23 @@
     entry -> share of its topology -> events           fold: the same log gives the same bytes
     commit: state and log position in one batch, after the outputs are safe
 
+A share is of one generation. What an older one still says is a zombie's and dropped; an open record of a newer one ends the share
+and begins it anew: under numbers of its own in the store, in the same chains (docs/decisions/0012).
+
 The store is a cache of the log: what is lost of it is folded again from its position, without saying anything twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import orjson
 
+from stream_recon.audit.chain import Head
 from stream_recon.engine.pending import Pending
 from stream_recon.engine.remember import dump, restore
 from stream_recon.engine.share import Share
-from stream_recon.engine.terms import Event
+from stream_recon.engine.terms import Event, Standing
 from stream_recon.errors import LogError, StateError
 from stream_recon.limits import SEGMENT_CACHE_BYTES, STATE_FORMAT
 from stream_recon.model.digest import Open, decode, encode
@@ -26,13 +30,13 @@ _SHARE = b"S"
 
 
 class Reconciler:
-    """One digest partition. ``position`` is the next log position to fold."""
+    """One digest partition. ``position`` is the next log position to fold. ``cache_bytes`` may be changed between two commits."""
 
     def __init__(self, home: int, store: Store, *, cache_bytes: int = SEGMENT_CACHE_BYTES) -> None:
         self.home = home
         self.position = 0
         self.shares: dict[str, Share] = {}
-        self._cache_bytes = cache_bytes
+        self.cache_bytes = cache_bytes
         self._pending = Pending(store)
         self._pairs = 0
         self._touched: set[str] = set()
@@ -53,14 +57,12 @@ class Reconciler:
             raise StateError(
                 f"state: expected digest partition {self.home}, got {meta['home']}: this is another worker's directory"
             )
-        self.position = meta["position"]
+        self.position, self._pairs = meta["position"], meta["next"]
         for name, message in list(self._pending.scan(_SHARE + b"O")):
             topology = name[2:].decode()
             opened = decode(message)
             assert isinstance(opened, Open)
-            number = meta["pairs"][topology]
-            self.shares[topology] = Share(opened, self.home, self._pending, number)
-            self._pairs = max(self._pairs, number + len(opened.pairs))
+            self.shares[topology] = Share(opened, self.home, self._pending, meta["pairs"][topology])
             memory = self._pending.get(_SHARE + b"M" + topology.encode())
             assert memory is not None
             restore(self.shares[topology], memory)
@@ -74,26 +76,50 @@ class Reconciler:
         if entry.offset < self.position:
             raise LogError(f"digest log: expected position {self.position} of partition {self.home}, got {entry.offset}")
         record = decode(entry.value)
+        share = self.shares.get(record.topology)
         self.position = entry.offset + 1
+        if share is not None and record.generation < share.opened.generation:
+            return iter(())
         self._touched.add(record.topology)
         if isinstance(record, Open):
-            self._open(record)
-            return iter(())
-        if record.topology not in self.shares:
-            raise LogError(f"digest log: a record of topology {record.topology} stands before its open record")
-        return self.shares[record.topology].fold(record, entry.timestamp)
+            return self._open(record, share, entry.timestamp)
+        if share is None or record.generation > share.opened.generation:
+            raise LogError(
+                f"digest log: a record of topology {record.topology}, generation {record.generation}, "
+                "stands before its open record"
+            )
+        return share.fold(record, entry.timestamp)
 
-    def _open(self, opened: Open) -> None:
-        if opened.topology in self.shares:
-            if self.shares[opened.topology].opened != opened:
-                raise LogError(
-                    f"digest log: topology {opened.topology} was opened with other settings; "
-                    "use another state directory for the new ones"
-                )
-            return
-        self.shares[opened.topology] = Share(opened, self.home, self._pending, self._pairs)
-        self._pairs += len(opened.pairs)
+    def _open(self, opened: Open, share: Share | None, appended: int) -> Iterator[Event]:
+        """The first open record of a generation begins the share; the same again changes nothing."""
+        if share is None:
+            self._begin(opened, {})
+        elif share.opened.generation < opened.generation:
+            return self._rebuild(share, opened, appended)
+        elif share.opened != opened:
+            raise LogError(
+                f"digest log: topology {opened.topology} was opened with other settings, and answers of both would not agree; "
+                "for the new ones run stream-recon rebuild"
+            )
+        return iter(())
+
+    def _rebuild(self, share: Share, opened: Open, appended: int) -> Iterator[Event]:
+        """Nothing of the old share goes before everything is said: a run that was cut off in between says the rest of it."""
+        yield from share.rebuilt(opened, appended)
+        for pair in share.pairs:
+            pair.store.clear()
+        self._begin(opened, share.chains)
+
+    def _begin(self, opened: Open, heads: Mapping[str, Head]) -> None:
+        share = Share(opened, self.home, self._pending, self._pairs, heads)
+        self.shares[opened.topology] = share
+        self._pairs += len(share.pairs)
         self._pending.put(_SHARE + b"O" + opened.topology.encode(), encode(opened))
+
+    @property
+    def standing(self) -> list[Standing]:
+        """How every pair stands, for metrics."""
+        return [standing for share in self.shares.values() for standing in share.standing]
 
     def commit(self) -> None:
         """State and position to the store, in one batch; rows beyond the memory bound leave memory.
@@ -104,8 +130,9 @@ class Reconciler:
         for topology in self._touched:
             self._pending.put(_SHARE + b"M" + topology.encode(), dump(self.shares[topology]))
         self._touched.clear()
-        numbers = {t: s.pairs[0].store.number for t, s in self.shares.items()}
-        meta = {"format": STATE_FORMAT, "home": self.home, "position": self.position, "pairs": numbers}
+        numbers = {topology: share.first_pair for topology, share in self.shares.items()}
+        place = {"position": self.position, "pairs": numbers, "next": self._pairs}
+        meta = {"format": STATE_FORMAT, "home": self.home, **place}
         self._pending.put(_META, orjson.dumps(meta))
         self._pending.commit()
         self._spill()
@@ -124,5 +151,5 @@ class Reconciler:
         kept = 0
         for _, segment in sorted(segments, key=lambda s: s[0]):
             kept += segment.nbytes
-            if kept > self._cache_bytes:
+            if kept > self.cache_bytes:
                 segment.rows = None

@@ -18,7 +18,8 @@ from stream_recon.engine.terms import Memory
 from stream_recon.model.digest import Counts, Partition
 from stream_recon.model.versions import State
 
-_KNOWN = ("next", "watermark", "raw", "loaded", "latest", "leading", "repeated", "gaps")
+_TIMES = ("next", "watermark", "raw", "loaded", "latest", "leading")
+_KNOWN = (*_TIMES, "repeated", "gaps", "floor", "retired", "part", "base")
 
 
 def dump(share: Share) -> bytes:
@@ -26,6 +27,8 @@ def dump(share: Share) -> bytes:
     return orjson.dumps(
         {
             "ended": share.ended,
+            "stalled": share.stalled,
+            "heads": {chain: asdict(head) for chain, head in share.heads.items()},
             "announced": [asdict(r) for r in share.announced],
             "known": [{n: getattr(k, n) for n in _KNOWN} | {"counts": asdict(k.counts)} for k in share.known.values()],
             "pairs": [_pair(p) for p in share.pairs],
@@ -36,13 +39,15 @@ def dump(share: Share) -> bytes:
 def restore(share: Share, data: bytes) -> None:
     """Puts a share that was just made from its open record where it was when ``data`` was dumped."""
     values = orjson.loads(data)
-    share.ended = values["ended"]
+    share.ended, share.stalled = values["ended"], values["stalled"]
+    share.heads = {chain: Head(**head) for chain, head in values["heads"].items()}
     for record in values["announced"]:
-        share.announce(Partition(**record))
+        share.appear(Partition(**record))
     for known, saved in zip(share.known.values(), values["known"], strict=True):
         for name in _KNOWN:
             setattr(known, name, saved[name])
         known.counts = Counts(**saved["counts"])
+    share.take_seats()
     for pair, saved in zip(share.pairs, values["pairs"], strict=True):
         _restore_pair(pair, saved)
 

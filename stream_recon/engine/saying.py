@@ -1,8 +1,11 @@
-"""What a pair says, as bodies: one for each step of a discrepancy's life, one certificate for each window or run of windows."""
+"""What a pair says, as bodies: one for each step of a discrepancy's life, one certificate for each window or run of windows, and
+what else its chain has to hold: that it was rebuilt, that a side is stalled.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,8 +24,42 @@ _EMPTY = root([]).hex()
 NOTHING = {"root": _EMPTY, "events_root": _EMPTY}
 """The roots of a window in which nothing was compared and nothing said."""
 
-Parts = tuple[list[tuple[str, int]], list[tuple[str, int]]]
-"""Topic and partition of each part, source and target."""
+DISMISSED = "dismissed"
+"""The status of what is open no longer although nobody found it equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A partition of a side, by name. ``bases``: what was added to its offsets, for each topic that had the name one after the
+    other.
+    """
+
+    topic: str
+    partition: int
+    bases: tuple[int, ...]
+
+    def ref(self, offset: int) -> dict[str, Any]:
+        """Where a row stands."""
+        base = max(b for b in self.bases if b <= offset)
+        return {"topic": self.topic, "partition": self.partition, "offset": offset - base}
+
+
+Parts = tuple[list[Part], list[Part]]
+"""By number, source and target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step in the life of a discrepancy: where it stands now, and what is said of it.
+
+    ``text``: the key's canonical text. ``versions``: S(e) and T(e + settle). ``window``: its start and end (µs).
+    """
+
+    now: Discrepancy
+    status: str
+    text: bytes | None
+    versions: tuple[np.void, np.void]
+    window: tuple[int, int]
 
 
 class Saying:
@@ -32,46 +69,39 @@ class Saying:
         self._rules = rules
         self._parts = parts
 
-    def discrepancy(
-        self,
-        now: Discrepancy,
-        status: Status,
-        text: bytes | None,
-        versions: tuple[np.void, np.void],
-        window: tuple[int, int],
-        marks: Marks,
-    ) -> Event:
-        """A step in the life of a discrepancy. ``versions``: S(e) and T(e + settle); ``text``: the key's canonical text."""
-        rules = self._rules
-        hashes = [shown_hash(version) for version in versions]
+    def discrepancy(self, step: Step, appended: int, *, reason: str | None = None) -> Event:
+        """A step in the life of a discrepancy. ``reason``: why it is dismissed."""
+        rules, now, window = self._rules, step.now, step.window
+        hashes = [shown_hash(version) for version in step.versions]
         body = {
             "type": "discrepancy",
             "id": now.id,
             "topology": rules.topology,
             "source": rules.source,
             "target": rules.target,
-            "key": shown_key(text, rules.keys),
+            "key": shown_key(step.text, rules.keys),
             "kind": str(now.difference.kind),
-            "status": str(status),
+            "status": str(step.status),
             "window": {"start": instant(window[0]), "end": instant(window[1])},
-            "source_ref": self._ref(0, versions[0]),
-            "target_ref": self._ref(1, versions[1]),
+            "source_ref": self._ref(0, step.versions[0]),
+            "target_ref": self._ref(1, step.versions[1]),
             "source_hash": hashes[0].hex() if hashes[0] is not None else None,
             "target_hash": hashes[1].hex() if hashes[1] is not None else None,
             "first_seen": instant(now.first_seen),
             "occurrences": now.occurrences,
             "chain": rules.chain,
-            "time": instant(marks.appended * 1000),
+            "time": instant(appended * 1000),
         }
-        if status == Status.RESOLVED:
+        if step.status == Status.RESOLVED:
             body["open_for_us"] = window[1] - now.first_seen
+        if reason is not None:
+            body["reason"] = reason
         return Event("discrepancies", now.id, dumps(body))
 
     def _ref(self, which: int, version: np.void) -> dict[str, Any] | None:
         if version["state"] == State.NEVER or version["flags"] & Flag.MARK:
             return None
-        topic, partition = self._parts[which][int(version["part"])]
-        return {"topic": topic, "partition": partition, "offset": int(version["offset"])}
+        return self._parts[which][int(version["part"])].ref(int(version["offset"]))
 
     def certificate(
         self,
@@ -114,8 +144,48 @@ class Saying:
             content["lift_broken"] = _extent([b for b in broken if b is not None])
         if assumed:
             _assume(memory, start, end, marks)
-        body, memory.head = link(memory.head, "window", rules.chain, content)
-        return Event("audit", rules.chain, body)
+        return self._linked(memory, "window", content)
+
+    def rebuilt(
+        self,
+        memory: Memory,
+        generations: tuple[int, int],
+        rules: str | None,
+        configuration: str,
+        dismissed: tuple[int, str],
+        appended: int,
+    ) -> Event:
+        """The chain's last word in a generation. ``rules`` and ``configuration`` are those of the next one; ``dismissed``: how
+        many discrepancies, and the root over their events.
+        """
+        content = {
+            "topology": self._rules.topology,
+            "source": self._rules.source,
+            "target": self._rules.target,
+            "generation": {"from": generations[0], "to": generations[1]},
+            "rules": rules,
+            "configuration": configuration,
+            "dismissed": dismissed[0],
+            "events_root": dismissed[1],
+            "time": instant(appended * 1000),
+        }
+        return self._linked(memory, "rebuilt", content)
+
+    def stall(self, memory: Memory, type_: str, side: str, since: int | None, waiting: int, appended: int) -> Event:
+        """A side is ``stalled`` or has ``resumed``; ``since`` (µs; None: it never spoke) is that of the stall in both."""
+        content = {
+            "topology": self._rules.topology,
+            "side": side,
+            "since": None if since is None else instant(since),
+            "waiting": waiting,
+            "time": instant(appended * 1000),
+        }
+        return self._linked(memory, type_, content)
+
+    def _linked(self, memory: Memory, type_: str, content: Mapping[str, Any]) -> Event:
+        """The next event of the chain that ``memory`` holds."""
+        body, memory.head = link(memory.head, type_, self._rules.chain, content)
+        return Event("audit", self._rules.chain, body)
 
 
 def _assume(memory: Memory, start: int, end: int, marks: Marks) -> None:

@@ -57,8 +57,12 @@ class Tally:
         self.statuses[orjson.loads(body)["status"]] += 1
 
     def certificate(self, body: bytes) -> None:
-        """One certificate."""
+        """One audit event. Certificates count; a rebuilt chain has nothing open; that a side is stalled shapes no verdict."""
         event = orjson.loads(body)
+        if event["type"] == "rebuilt":
+            self._open[event["chain"]] = 0
+        if event["type"] != "window":
+            return
         counts, causes = event["counts"], event["causes"]
         self._open[event["chain"]] = event["open"]
         self._inconclusive |= counts["inconclusive"] > counts["loading"] or bool(causes)
@@ -113,9 +117,7 @@ def accounting(known: Iterable[Known]) -> list[dict[str, Any]]:
     """Law 3, one entry an upstream partition."""
     return [
         {
-            "side": k.side,
-            "topic": k.topic,
-            "partition": k.partition,
+            **k.place,
             "from": k.start,
             "to": k.next,
             "rows": k.counts.rows,

@@ -37,7 +37,8 @@ class Marks:
 
     ``raw``: up to which window end the pair could close without lifts. ``lifted``: the same for each partition that is lifted.
     ``latest``: the largest effective time of any row (``NEVER``: none).
-    ``appended``: append time of the message that brought them (ms). ``positions``: (coordinates, start, next) by partition.
+    ``appended``: append time of the message that brought them (ms). ``positions``: (coordinates, start, next) by partition,
+    retired ones too.
     """
 
     source: int
@@ -56,6 +57,24 @@ class Event:
     topic: str
     key: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a pair stands in one digest partition, for metrics: plain values, read at any time between two messages.
+
+    ``open``: discrepancies. ``source`` and ``target``: watermarks (µs; None: bounds nothing yet; ``FOREVER``: the input ended).
+    ``closed``: end of the last closed window (µs; None: none was). ``waiting``: rows of either side in windows still open.
+    """
+
+    topology: str
+    pair: str
+    chain: str
+    open: int
+    source: int | None
+    target: int | None
+    closed: int | None
+    waiting: tuple[int, int]
 
 
 @dataclass(slots=True)

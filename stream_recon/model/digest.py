@@ -1,7 +1,7 @@
 """What is in the digest log: Arrow IPC messages, a JSON header in the schema's metadata, rows as columns.
 
     message   = Arrow IPC stream: schema (metadata "stream_recon" = header), one record batch
-    header    = {"format", "kind", "topology", ...}; kinds: open, block, lift, partition, end
+    header    = {"format", "kind", "topology", ...}; kinds: open, block, lift, partition, stall, end
     row       = range | key | key_text | hash | t | time | offset | index | flags | rest | large_0 ...
 
 docs/spec/digest-log.md is the published form of this page.
@@ -110,7 +110,11 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One side as read for one or more pairs: its partitions in (topic, partition) order with their start positions."""
+    """One side as read for one or more pairs: its partitions in (topic, partition) order with their start positions.
+
+    ``columns``: the side's upstream columns, in byte order, as they were seen when the share was opened (none: nothing was seen).
+    A worker that starts later resolves with these and does not look anew.
+    """
 
     id: str
     side: str
@@ -118,6 +122,7 @@ class Feed:
     """(topic, topic id, partition, start position)"""
     order: str
     history: str
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """How a digest partition's share of a topology begins: everything that shapes answers."""
+    """How a digest partition's share of a topology begins: everything that shapes answers.
+
+    A higher ``generation`` begins the share anew; each other record belongs to the generation that it names.
+    """
 
     topology: str
     source: str
@@ -146,6 +154,7 @@ class Open:
     configuration: str
     feeds: tuple[Feed, ...]
     pairs: tuple[Pair, ...]
+    generation: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +163,13 @@ class Block:
 
     topology: str
     ranges: tuple[Range, ...]
+    generation: int = field(default=1, kw_only=True)
     rows: pa.RecordBatch = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """The watermark of a quiet partition, taken for ``to``; applies iff ``position`` is the partition's next one.
-
-    ``to`` null: end of input, every watermark to infinity.
-    """
+    """The watermark of a quiet partition, taken for ``to``; applies iff ``position`` is the partition's next one."""
 
     topology: str
     feed: str
@@ -171,6 +178,7 @@ class Lift:
     partition: int
     position: int
     to: int
+    generation: int = 1
 
     @property
     def upstream(self) -> Upstream:
@@ -180,7 +188,7 @@ class Lift:
 @dataclass(frozen=True, slots=True)
 class Partition:
     """A partition that was not there when the share was opened: it begins at ``position`` with its side's ``watermark`` (µs;
-    null: that bounds nothing yet).
+    null: that bounds nothing yet). Under a new topic id it takes the place of the partition of that name.
     """
 
     topology: str
@@ -190,6 +198,7 @@ class Partition:
     partition: int
     position: int
     watermark: int | None
+    generation: int = 1
 
     @property
     def upstream(self) -> Upstream:
@@ -197,14 +206,29 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
+class Stall:
+    """A side is quiet while the other has moved, ``since`` (µs; null: it never spoke): ``waiting`` rows of the other side wait.
+    Or it has ``resumed``. Shapes no verdict, so it stands in one digest partition only.
+    """
+
+    topology: str
+    feed: str
+    since: int | None
+    waiting: int
+    resumed: bool
+    generation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """End of input: every watermark of the topology goes to infinity, once."""
 
     topology: str
+    generation: int = 1
 
 
-Record = Open | Block | Lift | Partition | End
-_KINDS: dict[type, str] = {Open: "open", Block: "block", Lift: "lift", Partition: "partition", End: "end"}
+Record = Open | Block | Lift | Partition | Stall | End
+_KINDS: dict[type, str] = {Open: "open", Block: "block", Lift: "lift", Partition: "partition", Stall: "stall", End: "end"}
 _META = b"stream_recon"
 _EMPTY = pa.schema([])
 
@@ -213,7 +237,7 @@ def encode(record: Record) -> bytes:
     """One message of the log."""
     header: dict[str, Any] = {"format": LOG_FORMAT, "kind": _KINDS[type(record)]}
     if isinstance(record, Block):
-        header |= {"topology": record.topology, "ranges": [asdict(r) for r in record.ranges]}
+        header |= {"topology": record.topology, "generation": record.generation, "ranges": [asdict(r) for r in record.ranges]}
         rows = record.rows
     else:
         header |= asdict(record)
@@ -246,7 +270,7 @@ def decode(message: bytes) -> Record:
     del header["format"]
     if kind == "block":
         rows = reader.read_next_batch().replace_schema_metadata(None)
-        return Block(header["topology"], tuple(_range(r) for r in header["ranges"]), rows)
+        return Block(header["topology"], tuple(_range(r) for r in header["ranges"]), rows, generation=header.get("generation", 1))
     if kind == "open":
         header["feeds"] = tuple(_feed(f) for f in header["feeds"])
         header["pairs"] = tuple(Pair(**{**p, "keys": tuple(p["keys"])}) for p in header["pairs"])
@@ -255,9 +279,11 @@ def decode(message: bytes) -> Record:
         return Lift(**header)
     if kind == "partition":
         return Partition(**header)
+    if kind == "stall":
+        return Stall(**header)
     if kind == "end":
         return End(**header)
-    raise LogError(f"digest log: expected open, block, lift, partition or end, got a record of kind {kind!r}")
+    raise LogError(f"digest log: expected one of {', '.join(_KINDS.values())}, got a record of kind {kind!r}")
 
 
 def _range(values: dict[str, Any]) -> Range:
@@ -269,4 +295,5 @@ def _range(values: dict[str, Any]) -> Range:
 
 def _feed(values: dict[str, Any]) -> Feed:
     values["partitions"] = tuple((t, i, p, s) for t, i, p, s in values["partitions"])
+    values["columns"] = tuple(values.get("columns", ()))
     return Feed(**values)

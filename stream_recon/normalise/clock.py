@@ -65,8 +65,11 @@ def stamp(
     *,
     out_of_orderness: int,
     max_future: int,
+    filling: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Stamps, ClockState]:
     """Stamps the rows of one partition, in offset order; all arrays of one length, times in µs.
+
+    ``filling``: rows of a compacted topic that were there at the start: its side is loading up to their times, too.
 
     A tombstone that is a row (``op`` TOMBSTONE; ``t`` is ignored) takes part at ``max(w, broker)``, where w stands at
     ``broker - out_of_orderness`` before the partition's first change.
@@ -92,6 +95,8 @@ def stamp(
         reads = time[:end][op[:end] == Op.READ]
         loaded = max(loaded, int(reads.max())) if len(reads) else loaded
         leading = not change.any()
+    if filling is not None and filling.any():
+        loaded = max(loaded, int(time[filling].max()))
     raw = int(raw_after[-1]) if len(op) else state.raw
     rows = time[op != Op.TRUNCATE]
     latest = max(state.latest, int(rows.max())) if len(rows) else state.latest

@@ -19,6 +19,7 @@ from stream_recon.normalise.reference import ReferenceDecoder
 from tests.laws.drive import Drive, answer
 from tests.laws.expect import disagreements, framed, row_hash_of, sha
 from tests.laws.hand import HISTORIES, at
+from tests.laws.live import LIVE
 from tests.laws.ordeal import Ordeal, folded_again, said_by_chain
 from tests.oracle.generate import Rolled
 from tests.oracle.history import History
@@ -179,6 +180,7 @@ CHECKS: dict[str, Check] = {
     "delivered again": again,
     "disks older than what was said": older_disks,
     "crashes at any step": ordeals,
+    **LIVE,
     **{f"seed {number}": seed(number) for number in range(SEEDS)},
 }
 

@@ -21,20 +21,23 @@ from stream_recon.compare.judge import Verdict
 from stream_recon.engine import closing as closing_module
 from stream_recon.engine import normaliser as normaliser_module
 from stream_recon.engine import pair as pair_module
+from stream_recon.engine import pipeline as pipeline_module
+from stream_recon.engine import reconciler as reconciler_module
+from stream_recon.engine import remember as remember_module
 from stream_recon.engine import saying as saying_module
 from stream_recon.engine import share as share_module
 from stream_recon.engine.closing import Closer
 from stream_recon.engine.exact import KeyHistory
 from stream_recon.engine.normaliser import Normaliser
 from stream_recon.engine.pair import Pair
-from stream_recon.engine.pipeline import Pipeline
 from stream_recon.engine.share import Share
 from stream_recon.engine.upstream import Known
 from stream_recon.lifecycle.states import Kind, Status, discrepancy_id
-from stream_recon.model.digest import Flag
+from stream_recon.model.digest import Flag, Open
 from stream_recon.model.messages import Op
 from stream_recon.normalise import canonical
 from stream_recon.normalise.types import numbers
+from stream_recon.ports import Commit
 
 Mutant = Callable[[], AbstractContextManager[object]]
 MUTANTS: dict[str, Mutant] = {}
@@ -506,21 +509,25 @@ def _() -> AbstractContextManager[object]:
 
 @mutant("a store behind the log says everything again", "disks older than what was said")
 def _() -> AbstractContextManager[object]:
-    return instead(Pipeline, "_fold", lambda real: lambda self, reconciler, entries, silent: real(self, reconciler, entries, 0))
+    return instead(
+        pipeline_module,
+        "deliver",
+        lambda real: lambda reconciler, entries, done, say: real(reconciler, entries, Commit(0, b""), say),
+    )
 
 
 @mutant("a store behind the log is not brought up", "disks older than what was said")
 def _() -> AbstractContextManager[object]:
     def make(real: Any) -> Any:
-        def fold(self: Pipeline, reconciler: Any, entries: Any, silent: int) -> Any:
-            if reconciler.position < silent and reconciler.shares:
-                reconciler.position = silent
-                return []
-            return real(self, reconciler, entries, silent)
+        def deliver(reconciler: Any, entries: Any, done: Commit, say: Any) -> Any:
+            if reconciler.position < done.position and reconciler.shares:
+                reconciler.position = done.position
+                return done
+            return real(reconciler, entries, done, say)
 
-        return fold
+        return deliver
 
-    return instead(Pipeline, "_fold", make)
+    return instead(pipeline_module, "deliver", make)
 
 
 @mutant("counts of a range are added up, not taken over", "delivered again")
@@ -531,6 +538,177 @@ def _() -> AbstractContextManager[object]:
         return first, lost
 
     return accepted(change)
+
+
+# ---- what only a service meets ---------------------------------------------------------------------------------------------
+
+
+@mutant("a zombie of an older generation is heard", "a zombie of an older generation")
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        now = [1]
+
+        def decode(message: bytes) -> Any:
+            record = real(message)
+            if isinstance(record, Open):
+                now[0] = max(now[0], record.generation)
+                return record
+            return replace(record, generation=now[0])
+
+        return decode
+
+    return instead(reconciler_module, "decode", make)
+
+
+@mutant("a rebuild leaves open what was open", "a rebuild")
+def _() -> AbstractContextManager[object]:
+    return instead(Pair, "_dismissals", lambda real: lambda self, appended: iter(()))
+
+
+@mutant("a chain begins again after a rebuild", "a rebuild", "chains that end and begin again")
+def _() -> AbstractContextManager[object]:
+    return patch.object(Share, "chains", {})
+
+
+@mutant("a chain that a generation left out is forgotten", "chains that end and begin again")
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        return property(lambda self: {pair.rules.chain: pair.memory.head for pair in self.pairs})
+
+    return instead(Share, "chains", make)
+
+
+@mutant("a rebuilt share is begun before all is dismissed", "a rebuild")
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        def rebuild(self: Any, share: Any, opened: Any, appended: int) -> Any:
+            self._begin(opened, share.chains)
+            self.commit()
+            return real(self, share, opened, appended)
+
+        return rebuild
+
+    return instead(reconciler_module.Reconciler, "_rebuild", make)
+
+
+@mutant("a retired partition still holds the watermark", "a recreated topic")
+def _() -> AbstractContextManager[object]:
+    return instead(Share, "_live", lambda real: lambda self, feed: [self.known[u] for u in self.upstreams[feed]])
+
+
+@mutant("a recreated topic is no cause", "a recreated topic")
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        def cause(self: Share, feed: str, cause: Any) -> None:
+            if cause.kind != "recreated":
+                real(self, feed, cause)
+
+        return cause
+
+    return instead(Share, "_cause", make)
+
+
+@mutant("a recreated topic leaves its keys known", "a recreated topic")
+def _() -> AbstractContextManager[object]:
+    return instead(Share, "_hole", lambda real: lambda self, *rest: None)
+
+
+@mutant("rows of a retired partition are taken", "a recreated topic", "a recreated topic's accounts")
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        def block(self: Share, record: Any) -> None:
+            retired = [k for k in self.known.values() if k.retired]
+            for known in retired:
+                known.retired = False
+            real(self, record)
+            for known in retired:
+                known.retired = True
+
+        return block
+
+    return instead(Share, "_block", make)
+
+
+@mutant(
+    "offsets of a recreated topic begin anew in the order of versions", "a recreated topic", "a topic recreated behind its time"
+)
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        def take_place(self: Known, old: Known) -> None:
+            real(self, old)
+            self.base = 0
+
+        return take_place
+
+    return instead(Known, "take_place", make)
+
+
+@mutant("a large column is filled across a recreated topic", "a large column behind a recreated topic")
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        return lambda version, current, beside, stretches: real(version, current, replace(beside, holes=()), stretches)
+
+    return instead(fold_module, "_seen_through", make)
+
+
+@mutant("the floor of an announced partition is not applied", "a partition announced below its side")
+def _() -> AbstractContextManager[object]:
+    return instead(share_module, "_raise", lambda real: lambda version, floor: None)
+
+
+@mutant("rows below a floor are not late", "a partition announced below its side")
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        def lift(version: Any, floor: Any) -> None:
+            version["time"] = np.maximum(version["time"], floor)
+
+        return lift
+
+    return instead(share_module, "_raise", make)
+
+
+@mutant("a floor is forgotten at a restart", "a partition announced below its side")
+def _() -> AbstractContextManager[object]:
+    kept = tuple(name for name in remember_module._KNOWN if name != "floor")
+    return patch.object(remember_module, "_KNOWN", kept)
+
+
+@mutant("an announced partition begins where normalise says", "a partition announced below its side")
+def _() -> AbstractContextManager[object]:
+    return instead(Known, "begin", lambda real: lambda self, watermark, floor: real(self, watermark, None))
+
+
+@mutant("dead letters of an announced partition lie in closed windows", "dead letters below a floor")
+def _() -> AbstractContextManager[object]:
+    return instead(
+        Known,
+        "raised",
+        lambda real: lambda self, range_: replace(real(self, range_), undecodable=range_.undecodable),
+    )
+
+
+@mutant("a stall is said twice", "a stalled side")
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        def stall(self: Share, record: Any, appended: int) -> Any:
+            self.stalled = {feed: since for feed, since in self.stalled.items() if record.resumed}
+            return real(self, record, appended)
+
+        return stall
+
+    return instead(Share, "_stall", make)
+
+
+@mutant("a stall is forgotten at a restart", "a stalled side")
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        def restore(share: Share, data: bytes) -> None:
+            real(share, data)
+            share.stalled = {}
+
+        return restore
+
+    return instead(reconciler_module, "restore", make)
 
 
 # ---- proof -----------------------------------------------------------------------------------------------------------------
