@@ -6,6 +6,7 @@ disk in order, and what a crash loses is folded again from the position that sur
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,16 @@ def _options(cache_bytes: int, buffer_bytes: int) -> Options:
     options.set_max_write_buffer_number(3)
     options.set_max_background_jobs(2)
     table = BlockBasedOptions()
-    table.set_block_cache(Cache(cache_bytes))
+    table.set_block_cache(_cache(cache_bytes))
     table.set_bloom_filter(10, False)
     options.set_block_based_table_factory(table)
     return options
+
+
+@functools.cache
+def _cache(size: int) -> Cache:
+    """One cache for all databases of a process: each takes of it what it needs."""
+    return Cache(size)
 
 
 def _reason(error: Exception) -> str:

@@ -28,6 +28,12 @@ commands = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout, without progress.")]
 
+Topologies = Annotated[list[Path], typer.Argument(metavar="TOPOLOGY...")]
+State = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where RocksDB keeps state, a cache of the log; default: .stream-recon")
+]
+Prefix = Annotated[str | None, typer.Option(help="Another deployment than outputs.prefix in the topologies names.")]
+
 _USAGE_ERROR: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 """Typer carries its own copy of click, or needs the package, by version: the class is the same by name."""
 
@@ -64,6 +70,74 @@ def replay(
     """Reconcile recorded topics, without a broker: the engine of the service over files."""
     options = replaying.Options(out, state, digest_partitions, batch_rows)
     raise typer.Exit(replaying.replay(topology, side, options, as_json=as_json))
+
+
+@commands.command("run")
+def run_service(
+    topologies: Topologies,
+    stage: Annotated[str, typer.Option(help="normalise, reconcile or all: what the workers of this process tree do.")] = "all",
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes of each stage.")] = 1,
+    once: Annotated[
+        bool, typer.Option("--once", help="To the ends that the topics have now; then the verdict, as replay.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="With --once: write the results there, as replay does.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Tells this process tree from others of the deployment; default: the host's name.")
+    ] = None,
+    state: State = None,
+    prefix: Prefix = None,
+    digest_partitions: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Partitions of a digest log that is made now; default 8.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="[HOST:]PORT", help="Serve /metrics for Prometheus there; default: not.")
+    ] = None,
+    every: Annotated[float, typer.Option(min=1, help="Without a terminal: seconds between status lines.")] = 10.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per status on stdout; with --once: the summary.")
+    ] = False,
+) -> None:
+    """Reconcile live topics, until stopped."""
+    from stream_recon.cli import running  # Kafka's client is loaded for the service only
+
+    options = running.Options(
+        running.stages(stage), workers, once, name, state, out, digest_partitions, metrics, every, as_json, prefix
+    )
+    raise typer.Exit(running.run(topologies, options))
+
+
+@commands.command()
+def status(topologies: Topologies, prefix: Prefix = None, as_json: Json = False) -> None:
+    """Show how far a deployment is, running or stopped, from outside: positions, watermarks, lag, members of its groups.
+
+    It reads no results: for open discrepancies see the metrics of run, or the discrepancies topic.
+    """
+    from stream_recon.cli.status import status as show
+
+    raise typer.Exit(show(topologies, prefix=prefix, as_json=as_json))
+
+
+@commands.command()
+def rebuild(topologies: Topologies, prefix: Prefix = None, as_json: Json = False) -> None:
+    """Begin topologies anew under changed settings: everything is read again. Their workers must be stopped."""
+    from stream_recon.cli import upkeep
+
+    raise typer.Exit(upkeep.rebuild(topologies, prefix, as_json=as_json))
+
+
+@commands.command()
+def reset(
+    topologies: Topologies,
+    prefix: Prefix = None,
+    state: State = None,
+    outputs: Annotated[bool, typer.Option("--outputs", help="Delete the output topics, too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Forget a deployment: its log, its positions and its state. Its workers must be stopped."""
+    from stream_recon.cli import upkeep
+
+    raise typer.Exit(upkeep.reset(topologies, prefix, state, outputs=outputs, yes=yes, as_json=as_json))
 
 
 @commands.command()

@@ -91,7 +91,7 @@ def _show(summary: Mapping[str, Any], out: Path) -> None:
         f"verdict: {summary['verdict']}",
         f"windows: {windows['clean']} clean, {windows['discrepant']} discrepant, {windows['inconclusive']} inconclusive",
         "discrepancies: " + ", ".join(f"{summary[name]} {name}" for name in ("open", "opened", "resolved", "dismissed")),
-        _partitions(summary["partitions"]),
+        shown_partitions(summary["partitions"]),
     )
     if summary["open"]:
         chosen = listing.chosen(listing.newest(out / "discrepancies.jsonl"), listing.Choice())
@@ -101,7 +101,8 @@ def _show(summary: Mapping[str, Any], out: Path) -> None:
     print_text(f"written to {out}")
 
 
-def _partitions(partitions: Sequence[Mapping[str, Any]]) -> Table:
+def shown_partitions(partitions: Sequence[Mapping[str, Any]]) -> Table:
+    """What was read, a line a partition."""
     table = Table(title="what was read", title_justify="left")
     counts = ("from", "to", "rows", "control", "dead_letters", "repeated", "unused", "gaps", "late")
     table.add_column("side")

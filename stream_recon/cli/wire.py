@@ -86,7 +86,7 @@ def resolve(plan: TopologyPlan, read: Mapping[Upstream, PartitionRecording]) -> 
     feeds = resolve_feeds(plan, columns[plan.source.name], targets)
     warnings = [*unused_settings(plan, columns[plan.source.name], targets), *_conflicts(read)]
     starts = {u: int(r.messages.offset[0]) for u, r in read.items()}
-    return Layout.make(plan, feeds, [rules_id(pair) for pair in feeds], configuration_hash(plan), starts), warnings
+    return Layout.make(plan, feeds, [rules_id(pair) for pair in feeds], configuration_hash(plan), starts, columns), warnings
 
 
 def _columns(side: SidePlan, read: Mapping[Upstream, PartitionRecording]) -> frozenset[str] | None:

@@ -1,0 +1,165 @@
+"""Outputs: one transactional producer for each digest partition, under an id that stays, so that a former owner is fenced.
+
+One ``say`` is one transaction: events and the position in the digest log, with the consumer group's metadata (DESIGN section 5).
+A producer whose transaction ended in doubt is never used again: a new one under the same id settles the old transaction one way
+or the other, and the committed position tells which. A cluster that is away is waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from stream_recon.adapters.kafka.client import Cluster, run_headers
+from stream_recon.errors import BrokerError, Fenced, Undelivered
+from stream_recon.ports import Commit, Place
+
+logger = logging.getLogger("stream_recon.kafka")
+
+Messages = Sequence[tuple[str, bytes, bytes]]
+"""Topic, key, value."""
+
+TRANSACTION_MS: Final = 60_000
+REBALANCE_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 0.2
+_FENCED: Final = {
+    KafkaError._FENCED,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.FENCED_INSTANCE_ID,
+}
+"""Somebody else holds the digest partition now."""
+_REBALANCING: Final = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.STALE_MEMBER_EPOCH,
+    KafkaError.FENCED_MEMBER_EPOCH,
+}
+"""The group changed: we are a member of its next generation a moment later, or not any more."""
+_FOR_GOOD: Final = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART}
+
+
+class KafkaOutputs:
+    """Transactions of one digest partition. ``committed`` reads its position, waiting for transactions on their way."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        transactional_id: str,
+        place: Place,
+        committed: Callable[[], Commit | None],
+        run: str | None = None,
+    ) -> None:
+        """Fences whoever wrote under the id before, and settles what that one left. ``run``: told in a header of each message.
+
+        Raises:
+            BrokerError: no answer, or not allowed.
+        """
+        self._cluster = cluster
+        self._id = transactional_id
+        self._place = place
+        self._committed = committed
+        self._headers = run_headers(run)
+        self.transactions, self.replaced, self.seconds = 0, 0, 0.0
+        self._failed: tuple[str, KafkaError] | None = None
+        self._producer = self._fresh()
+
+    def _fresh(self) -> Producer:
+        producer = self._cluster.producer(
+            {"transactional.id": self._id, "partitioner": "murmur2_random"},
+            {"transaction.timeout.ms": TRANSACTION_MS, "linger.ms": 5},
+        )
+        try:
+            producer.init_transactions(TRANSACTION_MS / 1000)
+        except KafkaException as error:
+            raise self._cluster.failed(f"transactional id {self._id}", error) from error
+        return producer
+
+    def say(self, messages: Messages, commit: Commit, membership: Callable[[], Any]) -> None:
+        """One transaction, durable on return. ``membership``: the consumer group's metadata as it is then.
+
+        Raises:
+            Fenced: another worker holds the digest partition; nothing of this was put out.
+            Undelivered: a topic does not take a message.
+        """
+        began = time.monotonic()
+        while True:
+            try:
+                self._once(messages, commit, membership())
+            except KafkaException as error:
+                self._give_up(error, time.monotonic() - began)
+                if error.args[0].code() in _REBALANCING:
+                    time.sleep(_PAUSE_SECONDS)  # the client joins the new generation by itself, if we are still a member
+                    self._producer.abort_transaction(TRANSACTION_MS / 1000)
+                    continue
+                logger.warning("transaction of %s/%s: %s; it is settled and tried again", *self._place, error.args[0].str())
+                self._replace()
+                if self._committed() == commit:  # it had gone through
+                    break
+            else:
+                break
+        self.transactions += 1
+        self.seconds += time.monotonic() - began
+
+    def _give_up(self, error: KafkaException, seconds: float) -> None:
+        """Raises where another attempt cannot help."""
+        cause = error.args[0]
+        if cause.code() in _FENCED or (cause.code() in _REBALANCING and seconds > REBALANCE_SECONDS):
+            raise Fenced(f"digest partition {self._place[1]}: another worker holds it now ({cause.str()})") from error
+        if (self._failed or ("", cause))[1].code() in _FOR_GOOD:
+            raise self._told(error) from error
+
+    def _once(self, messages: Messages, commit: Commit, membership: Any) -> None:
+        self._failed = None
+        self._producer.begin_transaction()
+        for topic, key, value in messages:
+            self._produce(topic, key, value)
+        offset = TopicPartition(*self._place, commit.position, commit.metadata.decode())
+        self._producer.send_offsets_to_transaction([offset], membership, TRANSACTION_MS / 1000)
+        self._producer.commit_transaction(TRANSACTION_MS / 1000)
+
+    def _produce(self, topic: str, key: bytes, value: bytes) -> None:
+        def report(error: KafkaError | None, _: object) -> None:
+            if error is not None:
+                self._failed = self._failed or (topic, error)
+
+        while True:
+            try:
+                self._producer.produce(topic, value, key, on_delivery=report, headers=self._headers)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _replace(self) -> None:
+        """Never used again after a doubt (librdkafka speaks the protocol before KIP-890)."""
+        self._producer.purge()
+        self.replaced += 1
+        while True:
+            try:
+                self._producer = self._fresh()
+            except BrokerError as error:
+                if isinstance(error, Fenced):
+                    raise
+                logger.warning("%s", error)
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return
+
+    def _told(self, error: KafkaException) -> Undelivered:
+        topic, cause = self._failed or ("", error.args[0])
+        if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            return Undelivered(
+                f"topic {topic or 'of ours'} does not take an event, its max.message.bytes is too small; raise it with "
+                f"kafka-configs.sh --bootstrap-server {self._cluster.name} --alter --entity-type topics --entity-name {topic}"
+            )
+        return Undelivered(f"results could not be put out: {self._cluster.failed(f'topic {topic}', cause)}")
+
+    def close(self) -> None:
+        """Releases the producer; there is no transaction open between two ``say``."""
+        self._producer.purge()

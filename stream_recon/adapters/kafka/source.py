@@ -1,0 +1,237 @@
+"""Source topics: a member of the consumer group that reads them in large batches, each a few Arrow columns.
+
+A partition begins where it is told to; ``auto.offset.reset=error`` makes a position that is gone an event, never a jump.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import starmap
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream_recon.adapters.kafka.client import REQUEST_SECONDS, Cluster
+from stream_recon.adapters.kafka.topics import Topics
+from stream_recon.errors import InputError
+from stream_recon.ports import Commit, Group, Listener, Place, Polled, Stretch, TopicInfo
+
+_QUEUED_KIB: Final = 65_536
+"""Fetched and not yet taken, for all partitions of a consumer."""
+
+_POLL_MS: Final = 900_000
+"""A long step between two polls (many windows after a stall) must not cost the partitions."""
+
+_LOST_POSITION: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}
+_GONE: Final = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+PASSING: Final = {
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._RESOLVE,
+    KafkaError._MAX_POLL_EXCEEDED,
+}
+"""What the client mends by itself: it connects again, it joins its group again."""
+
+
+class KafkaSource:
+    """The topics of one cluster that this worker reads a share of. Not thread-safe."""
+
+    def __init__(self, cluster: Cluster, group: Group) -> None:
+        self.name = cluster.id
+        self.topics = Topics(cluster)
+        self._cluster = cluster
+        self._group = group
+        self._consumer: Consumer = cluster.consumer(consumer_settings(cluster, group), consumer_defaults(cluster, group))
+        self._listener: Listener | None = None
+
+    # ---- membership ----------------------------------------------------------------------------------------------------
+
+    def subscribe(self, topics: Sequence[str], listener: Listener) -> None:
+        """Joins the group; from now on ``poll`` calls the listener when partitions come and go."""
+        self._listener = listener
+        self._consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    def _on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        assert self._listener is not None
+        begin = self._listener.assigned(self, [(p.topic, p.partition) for p in partitions])
+        consumer.incremental_assign([TopicPartition(t, p, position) for (t, p), position in begin.items()])
+
+    def _on_revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        assert self._listener is not None
+        self._listener.revoked(self, [(p.topic, p.partition) for p in partitions])
+        consumer.incremental_unassign(list(partitions))
+
+    def _on_lost(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        assert self._listener is not None
+        self._listener.lost(self, [(p.topic, p.partition) for p in partitions])
+        consumer.incremental_unassign(list(partitions))
+
+    def close(self) -> None:
+        """Leaves the group; partitions still held are revoked first."""
+        self._consumer.close()
+
+    # ---- reading -------------------------------------------------------------------------------------------------------
+
+    def poll(self, limit: int, seconds: float) -> Polled:
+        """Up to ``limit`` messages, or what comes within ``seconds``, by partition and in order of offset.
+
+        Raises:
+            BrokerError, Fenced: the group or a topic is refused to us.
+            InputError: a message has no time.
+        """
+        try:
+            batch = self._consumer.consume(limit, seconds)
+        except KafkaException as error:
+            raise self._cluster.failed(f"reading in group {self._group.id}", error) from error
+        errors = [m for m in batch if m.error() is not None]
+        polled = Polled([], {}, [], [])
+        if errors:
+            batch = [m for m in batch if m.error() is None]
+            for message in errors:
+                self._error(message, polled)
+        if batch:
+            polled.stretches.extend(_stretches(batch))
+        return polled
+
+    def _error(self, message: Message, polled: Polled) -> None:
+        error = message.error()
+        assert error is not None
+        topic, partition = message.topic(), message.partition()
+        code = error.code()
+        if code == KafkaError._PARTITION_EOF and topic is not None and partition is not None:
+            polled.ends[topic, partition] = message.offset() or 0
+        elif code in _LOST_POSITION and topic is not None and partition is not None:
+            polled.lost.append((topic, partition))
+        elif code in _GONE and topic is not None:
+            polled.gone.append(topic)
+        elif code not in PASSING or error.fatal():
+            raise self._cluster.failed(f"reading {topic or 'in group ' + self._group.id}", error)
+
+    def seek(self, place: Place, position: int) -> None:
+        """Goes on reading an assigned partition at ``position``."""
+        self._consumer.incremental_unassign([TopicPartition(*place)])
+        self._consumer.incremental_assign([TopicPartition(*place, position)])
+
+    def pause(self, places: Iterable[Place]) -> None:
+        """Stops fetching; what was fetched already is dropped and read again later."""
+        self._consumer.pause([TopicPartition(*p) for p in places])
+
+    def resume(self, places: Iterable[Place]) -> None:
+        """Fetches again."""
+        self._consumer.resume([TopicPartition(*p) for p in places])
+
+    def end_seen(self, place: Place) -> int | None:
+        """End of a partition as the last fetch told it; no request. None: not fetched yet."""
+        _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+        return high if high >= 0 else None
+
+    def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """End of each partition, asked anew (DESIGN 3.3)."""
+        return self.topics.ends(places)
+
+    def begins(self, places: Iterable[Place]) -> dict[Place, int]:
+        """First offset that retention has left."""
+        return self.topics.begins(places)
+
+    def describe(self, topics: Iterable[str]) -> dict[str, TopicInfo]:
+        """Ids and partition counts as they are now; a topic that is gone is not in the answer."""
+        return self.topics.describe(topics)
+
+    # ---- positions -----------------------------------------------------------------------------------------------------
+
+    def commit(self, positions: Mapping[Place, Commit], *, wait: bool) -> None:
+        """Commits positions with their metadata; without ``wait`` the answer is not waited for (the next one repeats it).
+
+        Raises:
+            BrokerError, Fenced: refused (``wait`` only).
+        """
+        offsets = [TopicPartition(t, p, c.position, c.metadata.decode()) for (t, p), c in positions.items()]
+        if not offsets:
+            return
+        try:
+            if wait:
+                for done in self._consumer.commit(offsets=offsets, asynchronous=False) or ():
+                    if done.error is not None:
+                        raise self._cluster.failed(f"committing to group {self._group.id}", done.error)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            raise self._cluster.failed(f"committing to group {self._group.id}", error) from error
+
+    def committed(self, places: Iterable[Place]) -> dict[Place, Commit]:
+        """Committed positions; a partition without one is not in the answer. Transactions on their way are waited for."""
+        return committed(self._cluster, self._consumer, self._group.id, places)
+
+
+def committed(cluster: Cluster, consumer: Consumer, group: str, places: Iterable[Place]) -> dict[Place, Commit]:
+    """A group's committed positions, by any of its consumers."""
+    wanted = [TopicPartition(*p) for p in places]
+    if not wanted:
+        return {}
+    try:
+        found = consumer.committed(wanted, timeout=REQUEST_SECONDS)
+    except KafkaException as error:
+        raise cluster.failed(f"reading the positions of group {group}", error) from error
+    answer = {}
+    for place in found:
+        if place.error is not None:
+            raise cluster.failed(f"reading the positions of group {group}", place.error)
+        if place.offset >= 0:
+            answer[place.topic, place.partition] = Commit(place.offset, (place.metadata or "").encode())
+    return answer
+
+
+def consumer_settings(cluster: Cluster, group: Group) -> dict[str, Any]:
+    """What every consumer of ours has: a member that keeps its place over a restart, and never jumps."""
+    settings: dict[str, Any] = {
+        "group.id": group.id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "allow.auto.create.topics": False,
+    }
+    if group.member is not None:
+        settings["group.instance.id"] = group.member
+    if cluster.settings.get("group.protocol") != "consumer":  # there the broker assigns
+        settings["partition.assignment.strategy"] = "cooperative-sticky"
+    return settings
+
+
+def consumer_defaults(cluster: Cluster, group: Group) -> dict[str, Any]:
+    """What a topology's kafka settings may say otherwise. A passing member that was killed is missed sooner."""
+    defaults: dict[str, Any] = {"queued.max.messages.kbytes": _QUEUED_KIB, "max.poll.interval.ms": _POLL_MS}
+    if cluster.settings.get("group.protocol") != "consumer":  # there the session is the broker's setting
+        defaults["session.timeout.ms"] = 45_000 if group.member is not None else 10_000
+    return defaults
+
+
+def _stretches(batch: Sequence[Message]) -> list[Stretch]:
+    """Messages by partition, each in order of offset: one list a column, then Arrow."""
+    names = [m.topic() for m in batch]
+    parts = [m.partition() for m in batch]
+    places = list(zip(names, parts, strict=True))
+    if places[0] == places[-1] and len(set(places)) == 1:
+        return [_stretch(places[0], batch)]
+    by_place: dict[Any, list[Message]] = {}
+    for place, message in zip(places, batch, strict=True):
+        by_place.setdefault(place, []).append(message)
+    return list(starmap(_stretch, by_place.items()))
+
+
+def _stretch(place: Any, batch: Sequence[Message]) -> Stretch:
+    offset: npt.NDArray[np.int64] = np.array([m.offset() for m in batch], np.int64)
+    timestamp: npt.NDArray[np.int64] = np.array([m.timestamp()[1] for m in batch], np.int64)
+    if int(timestamp.min()) < 0:
+        raise InputError(
+            f"{place[0]}/{place[1]} has messages without a time (offset {offset[timestamp.argmin()]}): they were written by a "
+            "client older than Kafka 0.10; read from a later position with start: TIME"
+        )
+    key = pa.array([m.key() for m in batch], pa.binary())
+    value = pa.array([m.value() for m in batch], pa.binary())
+    return Stretch(place, offset, timestamp, key, value)

@@ -1,0 +1,207 @@
+"""A deployment as ``run`` finds and leaves it: its own topics, its topologies' shares of the log, opened or taken up again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from stream_recon.adapters.kafka.client import Cluster
+from stream_recon.adapters.kafka.peek import sample
+from stream_recon.adapters.kafka.table import Table
+from stream_recon.adapters.kafka.topics import Topics, digest_log, record, table
+from stream_recon.cli.clusters import cluster_of
+from stream_recon.config.scalars import did_you_mean
+from stream_recon.errors import BrokerError, Fenced, LogError
+from stream_recon.limits import DIGEST_PARTITIONS
+from stream_recon.model.digest import Open, decode, encode
+from stream_recon.model.messages import Upstream
+from stream_recon.model.plan import SidePlan, TopologyPlan
+from stream_recon.normalise.discover import discover
+from stream_recon.ports import Commit, Place
+from stream_recon.service.job import Names, Opened
+from stream_recon.service.normalise import Spotted
+from stream_recon.service.opening import layout, live, positions, taken_up, warnings
+
+logger = logging.getLogger("stream_recon")
+
+_OTHERS_SECONDS: Final = 5.0
+REACH_SECONDS: Final = 15.0
+SAMPLED: Final = 1_000
+"""Messages at either end of each partition in which columns are looked for."""
+
+
+class NothingYet(BrokerError):
+    """A topology cannot be opened before its first message."""
+
+
+@dataclass(slots=True)
+class Deployment:
+    """All topologies of one ``outputs.prefix`` that this process runs."""
+
+    plans: Sequence[TopologyPlan]
+    names: Names
+    digest_partitions: int | None = None
+    cluster: Cluster = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plans = [live(plan) for plan in self.plans]
+        self.cluster = cluster_of(self.plans[0].kafka)
+
+    def reach(self) -> None:
+        """Waits until every cluster answers, and every topic of the topologies is there.
+
+        Raises:
+            BrokerError: one does not, or is not.
+        """
+        for cluster in {id(c): c for c in (self.cluster, *(cluster_of(s.kafka) for s in self._sides()))}.values():
+            cluster.reach(REACH_SECONDS)
+        for side in self._sides():
+            cluster = cluster_of(side.kafka)
+            there = Topics(cluster).describe([*side.topics, *([side.heartbeat] if side.heartbeat else [])])
+            for topic in (*side.topics, *([side.heartbeat] if side.heartbeat else [])):
+                if topic not in there:
+                    known = list(cluster.admin.list_topics(timeout=REACH_SECONDS).topics)
+                    raise BrokerError(
+                        f"side {side.name}: {cluster.name} has no topic {topic}{did_you_mean(topic, known)}; make it, or mend "
+                        "topics: in the topology"
+                    )
+
+    def _sides(self) -> Iterator[SidePlan]:
+        return (side for plan in self.plans for side in plan.sides)
+
+    # ---- our own topics ------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> int:
+        """Makes or checks the deployment's own topics; returns the number of digest partitions.
+
+        Raises:
+            BrokerError: one has settings that would break promises, or cannot be made.
+        """
+        names, wanted = self.names, self.digest_partitions or DIGEST_PARTITIONS
+        own = [
+            digest_log(names.digests, wanted, exactly=self.digest_partitions is not None),
+            table(names.topologies, 1),
+            table(names.discrepancies, wanted),
+            record(names.audit, wanted),
+            record(names.dead_letters, 1),
+        ]
+        return Topics(self.cluster).ensure(own)[names.digests]
+
+    def remove(self, *, outputs: bool) -> None:
+        """Deletes the deployment's log and groups, and with ``outputs`` what it put out."""
+        names = self.names
+        for cluster in {c.id: c for c in (self.cluster, *(cluster_of(s.kafka) for s in self._sides()))}.values():
+            Topics(cluster).forget_groups([names.normalise])
+        Topics(self.cluster).forget_groups([names.reconcile])
+        topics = [names.digests, names.topologies]
+        topics += [names.discrepancies, names.audit, names.dead_letters] if outputs else []
+        Topics(self.cluster).delete(topics)
+
+    # ---- shares --------------------------------------------------------------------------------------------------------
+
+    def open(self, digest_partitions: int, *, rebuild: bool = False) -> tuple[Opened, ...]:
+        """Every topology's share of the log: taken up as it was opened, or opened now (``rebuild``: anew). One that has no
+        message yet is left out: it can be opened when it has.
+
+        Raises:
+            ConfigError: it was opened with other settings, or its columns do not fit.
+            BrokerError: a topic cannot be read, or the log not be written.
+        """
+        shares = Table(self.cluster, self.names.topologies, self.names.normalise)
+        there = shares.read()
+        for plan in self.plans:
+            if plan.name not in there or rebuild:
+                try:
+                    self._open(shares, plan, digest_partitions, rebuild=rebuild)
+                except NothingYet as error:
+                    logger.warning("%s; waits for one", error)
+        there = shares.read()
+        return tuple(taken_up(plan, _opened(there[plan.name])) for plan in self.plans if plan.name in there)
+
+    def _open(self, shares: Table, plan: TopologyPlan, digest_partitions: int, *, rebuild: bool) -> None:
+        def decide(
+            there: bytes | None,
+        ) -> tuple[bytes, list[tuple[int, bytes]], list[tuple[Cluster, Mapping[Place, Commit]]]] | None:
+            if there is not None and not rebuild:  # somebody was quicker
+                return None
+            generation = 1 if there is None else _opened(there).generation + 1
+            opened = self._found(plan, min(plan.parallelism or digest_partitions, digest_partitions), generation)
+            message = encode(opened.layout.opened(opened.parallelism, generation))
+            commits: dict[str, tuple[Cluster, dict[Place, Commit]]] = {}
+            for side in plan.sides:
+                cluster = cluster_of(side.kafka)
+                places = [
+                    (u.topic, u.partition) for v in opened.layout.views if v.side.name == side.name for u, _ in v.partitions
+                ]
+                mine = commits.setdefault(cluster.id, (cluster, {}))[1]
+                saved = shares.committed(cluster, places) | {p: c for p, c in mine.items() if p in places}
+                mine.update(positions(opened, side, saved, self._filled(side, places)))
+            homes = range(digest_partitions if rebuild else opened.parallelism)
+            return message, [(home, message) for home in homes], list(commits.values())
+
+        try:
+            shares.open(plan.name, decide, self.names.digests)
+        except Fenced:  # another process opens: what it opened is taken up
+            time.sleep(_OTHERS_SECONDS)
+            shares.open(plan.name, decide, self.names.digests)
+        logger.info("%s: its share of %s is open", plan.name, self.names.digests)
+
+    def _found(self, plan: TopologyPlan, parallelism: int, generation: int) -> Opened:
+        starts: dict[Upstream, int] = {}
+        columns: dict[str, frozenset[str] | None] = {}
+        for side in plan.sides:
+            cluster = cluster_of(side.kafka)
+            starts |= self._starts(side, Topics(cluster))
+            logger.info("%s: looks for the columns of side %s", plan.name, side.name)
+            seen = [discover(side.format, sample(cluster, topic, SAMPLED)) for topic in side.topics]
+            columns[side.name] = frozenset[str]().union(*seen) or None
+        if self.names.once is None and all(found is None for found in columns.values()):
+            raise NothingYet(f"topology {plan.name}: no side has a message yet, so its columns are not known")
+        for warning in warnings(plan, columns):
+            logger.warning("%s", warning)
+        return Opened(layout(plan, columns, starts), parallelism, generation)
+
+    def _starts(self, side: SidePlan, topics: Topics) -> dict[Upstream, int]:
+        there = topics.describe(side.topics)
+        places = [(topic, p) for topic in side.topics for p in range(there[topic].partitions)]
+        if side.start == "earliest":
+            found = topics.begins(places)
+        elif side.start == "latest":
+            found = topics.ends(places)
+        else:
+            found = topics.at_time(places, int(datetime.fromisoformat(side.start).timestamp() * 1000))
+        return {Upstream(side.name, topic, p, there[topic].id): found[topic, p] for topic, p in places}
+
+    def _filled(self, side: SidePlan, places: Sequence[Place]) -> dict[Place, int]:
+        """Ends of compacted topics: what they hold now has lost its history, so up to there the side is loading (DESIGN 3.1)."""
+        topics = Topics(cluster_of(side.kafka))
+        compacted = topics.compacted(side.topics)
+        return topics.ends([p for p in places if p[0] in compacted])
+
+    # ---- run --once ----------------------------------------------------------------------------------------------------
+
+    def ends(self, opened: Sequence[Opened]) -> dict[Spotted, int]:
+        """Where the input of every upstream partition ends now; what belongs to an open transaction is not of it."""
+        found: dict[Spotted, int] = {}
+        for share in opened:
+            for view in share.layout.views:
+                cluster = cluster_of(view.side.kafka)
+                places = [(u.topic, u.partition) for u, _ in view.partitions]
+                found |= {(cluster.id, p): end for p, end in Topics(cluster).ends(places, committed=True).items()}
+        return found
+
+
+def _opened(message: bytes) -> Open:
+    opened = decode(message)
+    if not isinstance(opened, Open):
+        raise LogError("the table of topologies holds something else than a record that opens a share; run stream-recon reset")
+    return opened
+
+
+def once(names: Names, run: str) -> Names:
+    """The names of a run with a log of its own."""
+    return replace(names, once=run)

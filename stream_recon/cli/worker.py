@@ -1,0 +1,240 @@
+"""One worker process: what a task says, wired to Kafka and RocksDB, until it is told to stop or its supervisor is gone.
+
+Talks to the supervisor over a pipe: reports and log records up, "stop" down. Ends by itself when the pipe does, so no worker
+outlives its supervisor. Exit codes as everywhere; any other is a crash, after which the supervisor starts a new one.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+from stream_recon.adapters.kafka.client import Settings
+from stream_recon.adapters.kafka.digests import KafkaDigests
+from stream_recon.adapters.kafka.outputs import KafkaOutputs
+from stream_recon.adapters.kafka.peek import LastMessages
+from stream_recon.adapters.kafka.source import KafkaSource
+from stream_recon.adapters.kafka.writer import KafkaWriter
+from stream_recon.adapters.rocks import RocksStore
+from stream_recon.cli.clusters import cluster_of
+from stream_recon.cli.output import EXIT_FAILED, EXIT_UNDELIVERED
+from stream_recon.cli.wire import decoder
+from stream_recon.engine.pipeline import View
+from stream_recon.errors import ReconError, StateError, Undelivered, Unreachable
+from stream_recon.limits import SEGMENT_CACHE_BYTES
+from stream_recon.model.plan import SidePlan
+from stream_recon.normalise.formats.heartbeat import commit_time
+from stream_recon.ports import Group, Source, Store
+from stream_recon.service.job import Job, Names, Opened
+from stream_recon.service.normalise import NormaliseWorker, Spotted
+from stream_recon.service.reconcile import ReconcileWorker
+from stream_recon.service.report import NormaliseReport, ReconcileReport
+from stream_recon.service.watch import Watch
+
+EXIT_AGAIN: Final = 75
+"""A worker that found a cluster away: started again a little later."""
+
+REPORT_SECONDS: Final = 1.0
+CACHE_BYTES: Final = 128 * 1024**2
+BUFFER_BYTES: Final = 16 * 1024**2
+_SPARE_STATES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one worker does. Goes to another process."""
+
+    stage: str
+    worker: str
+    member: str | None
+    """Its name in the consumer group, kept over restarts; none for a passing one."""
+    names: Names
+    cluster: Settings
+    opened: tuple[Opened, ...]
+    state: Path
+    ends: Mapping[Spotted, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a worker ended."""
+
+    text: str
+    code: int
+
+
+Report = NormaliseReport | ReconcileReport
+Stage = tuple[Callable[[], None], Callable[[], Report]]
+Tell = Callable[[Report], None]
+
+
+def _silent(_: Report) -> None:
+    """Nobody listens."""
+
+
+def work(task: Task, pipe: Connection) -> None:
+    """The process. Ends by ``SystemExit``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor decides
+    logging.getLogger("stream_recon").handlers[:] = [_Forward(pipe)]
+    logging.getLogger("stream_recon").setLevel(logging.INFO)
+    try:
+        with _Stop(pipe) as stop:
+            stage = normalising if task.stage == "normalise" else reconciling
+            with stage(task, partial(_send, pipe)) as (step, report):
+                _loop(step, report, pipe, stop)
+    except Unreachable as error:
+        _send(pipe, Failure(str(error), EXIT_AGAIN))
+        sys.exit(EXIT_AGAIN)
+    except ReconError as error:
+        _send(pipe, Failure(str(error), EXIT_UNDELIVERED if isinstance(error, Undelivered) else EXIT_FAILED))
+        sys.exit(EXIT_FAILED)
+    except Exception:  # noqa: BLE001 - a bug of ours: told with its traceback, then the process ends as a crash
+        _send(pipe, Failure(traceback.format_exc(), 1))
+        sys.exit(1)
+
+
+def _loop(step: Callable[[], None], report: Callable[[], Report], pipe: Connection, stop: Callable[[], bool]) -> None:
+    told = 0.0
+    while not stop():
+        step()
+        if time.monotonic() - told >= REPORT_SECONDS:
+            told = time.monotonic()
+            _send(pipe, report())
+
+
+class _Stop:
+    """Says when to stop: by SIGTERM, a word of the supervisor, or because that is gone."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._told = False
+
+    def __enter__(self) -> Callable[[], bool]:
+        signal.signal(signal.SIGTERM, self._on_signal)
+        return self._asked
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def _on_signal(self, *_: object) -> None:
+        self._told = True
+
+    def _asked(self) -> bool:
+        try:
+            self._told = self._told or (self._pipe.poll() and self._pipe.recv() == "stop")
+        except (EOFError, OSError):
+            self._told = True
+        return self._told
+
+
+class _Forward(logging.Handler):
+    """Log records to the supervisor, which shows them."""
+
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.msg, record.args, record.exc_info = record.getMessage(), None, None
+        _send(self._pipe, record)
+
+
+def _send(pipe: Connection, message: object) -> None:
+    try:
+        pipe.send(message)
+    except OSError:  # the supervisor is gone: this worker is about to notice
+        return
+
+
+# ---- stages ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def normalising(task: Task, tell: Tell = _silent) -> Iterator[Stage]:
+    """A normalise worker as a step and a report; ``tell`` gets a report whenever partitions were taken."""
+    sources: dict[str, KafkaSource] = {}
+
+    def source_of(view: View) -> Source:
+        cluster = cluster_of(view.side.kafka)
+        if cluster.id not in sources:
+            member = task.member and f"{task.member}-{len(sources)}"
+            sources[cluster.id] = KafkaSource(cluster, Group(task.names.normalise, member))
+        return sources[cluster.id]
+
+    jobs = [Job(opened, decoder) for opened in task.opened]
+    beats = _Heartbeats([s for o in task.opened for s in o.layout.plan.sides])
+    writer = KafkaWriter(cluster_of(task.cluster), task.names.once)
+    worker = NormaliseWorker(jobs, source_of, writer, task.names, time.monotonic, task.ends)
+    watch = Watch(worker, beats.last, time.monotonic, lifts=task.ends is None)
+    worker.moved = lambda: tell(watch.report(messages))
+    messages = 0
+
+    def step() -> None:
+        nonlocal messages
+        messages += worker.step()
+        watch.tend()
+
+    yield step, lambda: watch.report(messages)
+    worker.close()
+
+
+class _Heartbeats:
+    """The last commit time that each side's heartbeat table brought."""
+
+    def __init__(self, sides: list[SidePlan]) -> None:
+        self._readers: dict[Settings, LastMessages] = {}
+        beating = [s for s in sides if s.heartbeat is not None]
+        for settings in {s.kafka for s in beating}:
+            topics = [s.heartbeat for s in beating if s.kafka == settings and s.heartbeat is not None]
+            self._readers[settings] = LastMessages(cluster_of(settings), topics)
+
+    def last(self, view: View) -> int | None:
+        side = view.side
+        if side.heartbeat is None:
+            return None
+        times = (commit_time(side.format, value) for value in self._readers[side.kafka].newest(side.heartbeat).values())
+        return max((t for t in times if t is not None), default=None)
+
+
+@contextmanager
+def reconciling(task: Task, _: Tell = _silent) -> Iterator[Stage]:
+    """A reconcile worker as a step and a report."""
+    cluster, names = cluster_of(task.cluster), task.names
+    digests = KafkaDigests(cluster, names.digests, Group(names.reconcile, task.member))
+
+    def outputs(home: int) -> KafkaOutputs:
+        place = (names.digests, home)
+        return KafkaOutputs(cluster, names.transactional_id(home), place, lambda: digests.committed([home]).get(home), names.once)
+
+    def store(home: int) -> Store:
+        return _open_store(task.state, home)
+
+    worker = ReconcileWorker(digests, outputs, store, names, time.monotonic, cache_bytes=SEGMENT_CACHE_BYTES)
+
+    def step() -> None:
+        worker.step()
+
+    yield step, worker.report
+    worker.close()
+
+
+def _open_store(state: Path, home: int) -> RocksStore:
+    """The state of a digest partition; where a former owner on this machine still holds it another one, made from the log."""
+    for spare in range(_SPARE_STATES):
+        place = state / (f"digests-{home}" if not spare else f"digests-{home}.{spare}")
+        try:
+            return RocksStore(place, cache_bytes=CACHE_BYTES, buffer_bytes=BUFFER_BYTES)
+        except StateError as error:
+            if "lock" not in str(error).lower() or spare == _SPARE_STATES - 1:
+                raise
+    raise AssertionError("the last one raised")

@@ -1,0 +1,116 @@
+"""What Prometheus is told: a picture of the service as families of samples. Base units; no label holds what messages could name.
+
+Counters count what this process's workers did since it began, so that they add up over processes and a restart is seen as one.
+What is not known has no sample: a rule that must notice that asks for ``absent``, or for ``stream_recon_partitions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from stream_recon.limits import MICROS
+from stream_recon.service.picture import PairPicture, Picture, SidePicture
+
+Kind = Literal["gauge", "counter"]
+Sample = tuple[tuple[str, ...], float]
+"""Values of the labels, in their order, and the number."""
+
+_SIDE = ("topology", "side")
+_PAIR = ("topology", "target")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric. ``labels``: their names."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...]
+    samples: Sequence[Sample]
+
+
+def families(picture: Picture, version: str) -> list[Family]:
+    """Every metric, each once, in a fixed order. ``version``: of the program."""
+    return [*_sides(picture), *_pairs(picture), *_service(picture, version)]
+
+
+def _sides(picture: Picture) -> Iterator[Family]:
+    sides = [((t.topology, s.side), s) for t in picture.topologies for s in t.sides]
+
+    def family(name: str, kind: Kind, text: str, value: Callable[[SidePicture], float | None]) -> Family:
+        return Family(f"stream_recon_{name}", kind, text, _SIDE, _samples((labels, value(s)) for labels, s in sides))
+
+    def here(value: Callable[[SidePicture], float]) -> Callable[[SidePicture], float | None]:
+        return lambda s: value(s) if s.readings else None
+
+    yield family("partitions", "gauge", "Source partitions that are read here.", lambda s: len(s.readings))
+    yield family("paused_partitions", "gauge", "Partitions paused until the other side is nearer.", here(lambda s: s.paused))
+    yield family("idle_partitions", "gauge", "Partitions that are caught up and quiet.", here(lambda s: s.idle))
+    yield family(
+        "event_time_lag_seconds", "gauge", "Time since the watermark of the side's slowest partition.", lambda s: _seconds(s.lag)
+    )
+    yield family(
+        "watermark_timestamp_seconds", "gauge", "Watermark of the side's slowest partition.", lambda s: _seconds(s.watermark)
+    )
+    yield family("messages_behind", "gauge", "Positions still to read, up to the ends as last told.", lambda s: s.behind)
+    yield family("rows_total", "counter", "Rows read.", lambda s: s.done.rows)
+    yield family("late_rows_total", "counter", "Rows older than their partition's watermark.", lambda s: s.done.late)
+    yield family("dead_letters_total", "counter", "Messages that could not be understood.", lambda s: s.done.dead_letters)
+    yield family(
+        "control_records_total", "counter", "Transaction, heartbeat and schema-change messages.", lambda s: s.done.control
+    )
+    yield family("side_stalled", "gauge", "1 while the side is quiet and the other one moves.", here(lambda s: s.stalled))
+    yield family("stalled_since_timestamp_seconds", "gauge", "Last time of a side that is stalled.", lambda s: _seconds(s.since))
+
+
+def _pairs(picture: Picture) -> Iterator[Family]:
+    pairs = [((t.topology, p.target), p) for t in picture.topologies for p in t.pairs]
+
+    def family(name: str, text: str, value: Callable[[PairPicture], float | None]) -> Family:
+        return Family(f"stream_recon_{name}", "gauge", text, _PAIR, _samples((labels, value(p)) for labels, p in pairs))
+
+    def counted(name: str, text: str, label: str, counts: Callable[[PairPicture], Iterable[tuple[str, int]]]) -> Family:
+        samples = (((*labels, word), count) for labels, p in pairs for word, count in counts(p))
+        return Family(f"stream_recon_{name}", "counter", text, (*_PAIR, label), _samples(samples))
+
+    yield family("waiting_rows", "Rows of either side in windows still open.", lambda p: p.waiting)
+    yield family("open_discrepancies", "Discrepancies that are open.", lambda p: p.open)
+    yield family(
+        "closed_until_timestamp_seconds",
+        "End of the last window that is closed in every digest partition folded here.",
+        lambda p: _seconds(p.closed),
+    )
+    yield counted(
+        "windows_total",
+        "Certificates of closed windows: one for each digest partition, runs of empty windows in one.",
+        "verdict",
+        lambda p: p.windows.items(),
+    )
+    yield counted("discrepancies_total", "Discrepancy events.", "status", lambda p: p.events.items())
+
+
+def _service(picture: Picture, version: str) -> Iterator[Family]:
+    def single(name: str, kind: Kind, text: str, value: float | None) -> Family:
+        return Family(f"stream_recon_{name}", kind, text, (), _samples([((), value)]))
+
+    yield single("transactions_total", "counter", "Transactions of outputs and log position.", picture.transactions)
+    yield single("transaction_seconds_total", "counter", "Time spent in these transactions.", picture.seconds)
+    yield single("producers_replaced_total", "counter", "Producers replaced as a transaction ended in doubt.", picture.replaced)
+    yield single("log_entries_total", "counter", "Messages of the digest log that were folded.", picture.entries)
+    yield single("log_backlog", "gauge", "Messages of the digest log still to fold, where it is folded here.", picture.backlog)
+    stopped: list[Sample] = [((t.topology,), float(t.stopped is not None)) for t in picture.topologies]
+    yield Family("stream_recon_topology_stopped", "gauge", "1 if the topology reads no further.", ("topology",), stopped)
+    workers: list[Sample] = [((stage,), float(count)) for stage, count in picture.workers.items()]
+    yield Family("stream_recon_workers", "gauge", "Worker processes of this process.", ("stage",), workers)
+    yield Family("stream_recon_build_info", "gauge", "1; the version of the program.", ("version",), [((version,), 1.0)])
+
+
+def _samples(values: Iterable[tuple[tuple[str, ...], float | None]]) -> list[Sample]:
+    return [(labels, float(value)) for labels, value in values if value is not None]
+
+
+def _seconds(micros: int | None) -> float | None:
+    return None if micros is None else micros / MICROS

@@ -1,0 +1,499 @@
+"""normalise as a worker: its share of the source topics in, digest blocks and dead letters out, positions committed once safe.
+
+    poll -> views -> blocks -> writer ... acknowledged -> positions of every digest partition -> commit, with all state
+
+A worker may be cut off anywhere: whoever takes its partitions begins at their committed positions and repeats what came after,
+which the readers of the log know to drop. ``Watch`` looks after what is quiet and what runs ahead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stream_recon.engine.normaliser import Normaliser, Progress, SetAside
+from stream_recon.engine.pipeline import View, dead_letter
+from stream_recon.errors import BrokerError, InputError, StateError
+from stream_recon.limits import BLOCK_ROWS, FLUSH_SECONDS, PENDING_BYTES
+from stream_recon.model.digest import Block, Lift, Partition, Stall, encode
+from stream_recon.model.messages import Messages, Upstream
+from stream_recon.ports import Place, Source, Stretch, TopicInfo, Writer
+from stream_recon.service.job import Job, Names
+from stream_recon.service.positions import Idle, Kept, Saved
+
+logger = logging.getLogger("stream_recon.normalise")
+
+Spotted = tuple[str, Place]
+"""A source's name, topic and partition."""
+
+POLL_MESSAGES = 10_000
+"""Messages taken at once: a decoder costs some ms a batch, however few."""
+
+COMMIT_SECONDS = 1.0
+
+PART_BYTES = 4 * 1024**2
+"""Digest rows that are flushed together hold about so much: even if all go to one digest partition, its block is no larger than
+Kafka's bound on it (16 MiB).
+"""
+
+
+@dataclass(slots=True)
+class Feed:
+    """One view of one topology as this worker reads it."""
+
+    job: Job
+    view: View
+    source: Source
+    normaliser: Normaliser
+    since: float | None = None
+    """When the oldest of what waits for a flush came in."""
+    letters: list[SetAside] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"{self.job.name}/{self.view.id}"
+
+    def upstream(self, place: Place, topic_id: str) -> Upstream:
+        return Upstream(self.view.id, *place, topic_id)
+
+
+@dataclass(slots=True)
+class Spot:
+    """An upstream partition that this worker holds. ``reached``: next position to come; ``ended``: where it came to its end, if
+    nothing came since; ``heard``: when the last message came (monotonic).
+    """
+
+    place: Place
+    source: Source
+    topic_id: str
+    feeds: tuple[Feed, ...]
+    reached: int
+    heard: float
+    ended: int | None = None
+    paused: bool = False
+    idle: Idle | None = None
+    safe: dict[str, Kept] = field(default_factory=dict)
+    """What every digest partition has, by view; also the state of views that this worker does not run, as it was found."""
+
+    def position(self, feed: Feed) -> Progress:
+        return feed.normaliser.progress[feed.upstream(self.place, self.topic_id)]
+
+
+@dataclass(slots=True)
+class _Sent:
+    """Messages on their way, and how far each partition is once they are safe."""
+
+    left: int
+    bytes: int
+    reached: list[tuple[Spot, str, Kept]]
+
+
+class NormaliseWorker:
+    """One worker. ``ends`` (``run --once``): where each partition's input ends. ``clock``: monotonic seconds."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        source_of: Callable[[View], Source],
+        writer: Writer,
+        names: Names,
+        clock: Callable[[], float],
+        ends: Mapping[Spotted, int] | None = None,
+    ) -> None:
+        self.jobs = jobs
+        self.writer = writer
+        self.ends = ends
+        self.feeds = [
+            Feed(job, view, source_of(view), job.normaliser(view, {}), None) for job in jobs for view in job.layout.views
+        ]
+        self.spots: dict[Spotted, Spot] = {}
+        self.sources = list({f.source.name: f.source for f in self.feeds}.values())
+        self.commits = 0
+        self.moved: Callable[[], None] = lambda: None
+        """Called when partitions were taken, before anything is read of them: whoever counts begins there."""
+        self._names = names
+        self._clock = clock
+        self._sent: deque[_Sent] = deque()
+        self._dirty: dict[Spotted, Spot] = {}
+        self._committed = clock()
+        self._widths: dict[tuple[str, str], int] = {}
+        for source in self.sources:
+            topics = sorted({t for f in self.feeds if f.source is source for t in f.view.side.topics})
+            source.subscribe(topics, self)
+
+    # ---- one step ------------------------------------------------------------------------------------------------------
+
+    def step(self) -> int:
+        """Takes what is there, writes what is due, commits what is safe; returns the number of messages taken."""
+        taken = 0
+        if sum(s.bytes for s in self._sent) < PENDING_BYTES:
+            for source in self.sources:
+                taken += self._poll(source)
+        else:
+            self.writer.poll(FLUSH_SECONDS)
+        now = self._clock()
+        for feed in self.feeds:
+            full = feed.normaliser.pending_rows >= BLOCK_ROWS * feed.job.parallelism
+            if full or (feed.since is not None and now - feed.since >= FLUSH_SECONDS):
+                self.flush(feed)
+        self.writer.poll(0)
+        self._settle()
+        for job in self.jobs:
+            if job.stopped is None and (reason := job.letters.exceeded(now)):
+                self._stop(job, reason)
+        if self._dirty and now - self._committed >= COMMIT_SECONDS:
+            self._commit(self._dirty.values(), wait=False)
+        return taken
+
+    def _poll(self, source: Source) -> int:
+        polled = source.poll(POLL_MESSAGES, FLUSH_SECONDS / len(self.sources))
+        for stretch in polled.stretches:
+            self._take(source, stretch)
+        for place, end in polled.ends.items():
+            self._ended(source, place, end)
+        for place in polled.lost:
+            self._lost_position(source, place)
+        for topic in polled.gone:
+            raise BrokerError(
+                f"topic {topic} is gone; make it again, or take it out of the topology and run stream-recon rebuild"
+            )
+        return sum(len(s.offset) for s in polled.stretches)
+
+    def _take(self, source: Source, stretch: Stretch) -> None:
+        spot = self.spots.get((source.name, stretch.place))
+        if spot is None:  # taken from us while it was on its way
+            return
+        if self.ends is not None:
+            end = self.ends[source.name, stretch.place]
+            if stretch.offset[-1] >= end - 1:
+                stretch = _before(stretch, end)
+                self._read(spot, stretch)
+                self._ended(source, stretch.place, end)
+                return
+        self._read(spot, stretch)
+
+    def _read(self, spot: Spot, stretch: Stretch) -> None:
+        if not len(stretch.offset):
+            return
+        spot.reached, spot.ended, spot.idle, spot.heard = int(stretch.offset[-1]) + 1, None, None, self._clock()
+        for feed in spot.feeds:
+            first = int(np.searchsorted(stretch.offset, spot.position(feed).position))
+            if first == len(stretch.offset):
+                continue
+            upstream = feed.upstream(spot.place, spot.topic_id)
+            for messages in _parts(upstream, stretch, first):
+                letters = feed.normaliser.add(messages)
+                feed.letters += letters
+                if feed.view.id == feed.view.side.name:
+                    feed.job.letters.add(self._clock(), len(messages), len(letters))
+                if feed.normaliser.pending_bytes >= PART_BYTES:
+                    self.flush(feed)
+            feed.since = feed.since if feed.since is not None else self._clock()
+
+    def _ended(self, source: Source, place: Place, end: int) -> None:
+        """All positions below ``end`` were handed over: those that brought no message are unused."""
+        spot = self.spots.get((source.name, place))
+        if spot is None:
+            return
+        if self.ends is not None:
+            end = min(end, self.ends[source.name, place])
+        spot.reached = spot.ended = max(end, spot.reached)
+        for feed in spot.feeds:
+            if spot.position(feed).position < end:
+                upstream = feed.upstream(place, spot.topic_id)
+                feed.normaliser.add(_nothing(upstream), end)
+                feed.since = feed.since if feed.since is not None else self._clock()
+
+    def _stop(self, job: Job, reason: str) -> None:
+        """One topology reads no further (DESIGN 3.8); the others go on.
+
+        Raises:
+            InputError: there is no other.
+        """
+        job.stopped = f"topology {job.name} stopped: {reason}"
+        logger.error("%s", job.stopped)
+        for feed in [f for f in self.feeds if f.job is job]:
+            self.flush(feed)
+        self.writer.flush()
+        self._settle()
+        self._commit(list(self.spots.values()), wait=True)
+        if all(j.stopped for j in self.jobs):
+            raise InputError(job.stopped)
+        self.feeds = [f for f in self.feeds if f.job is not job]
+        for spot in self.spots.values():
+            spot.feeds = tuple(f for f in spot.feeds if f.job is not job)
+            if not spot.feeds:
+                spot.source.pause([spot.place])
+
+    # ---- writing -------------------------------------------------------------------------------------------------------
+
+    def flush(self, feed: Feed) -> None:
+        """Writes a feed's pending rows and dead letters; their positions are committed once all of it is safe."""
+        feed.since = None
+        blocks = feed.normaliser.flush()
+        if not blocks:
+            return
+        letters = [dead_letter(feed.job.name, feed.view, letter) for letter in feed.letters]
+        feed.letters = []
+        sent = self._sending(feed, blocks[0])
+        for letter in letters:
+            self._send(sent, self._names.dead_letters, None, letter)
+        for home, block in enumerate(blocks):
+            self._send(sent, self._names.digests, home, encode(block))
+
+    def _sending(self, feed: Feed, block: Block) -> _Sent:
+        reached = []
+        for range_ in block.ranges:
+            spot = self.spots[feed.source.name, (range_.topic, range_.partition)]
+            kept = Kept(feed.job.generation, feed.normaliser.progress[range_.upstream])
+            reached.append((spot, feed.name, kept))
+        sent = _Sent(0, 0, reached)
+        self._sent.append(sent)
+        return sent
+
+    def _send(self, sent: _Sent, topic: str, partition: int | None, value: bytes) -> None:
+        sent.left += 1
+        sent.bytes += len(value)
+
+        def done() -> None:
+            sent.left -= 1
+
+        self.writer.send(topic, partition, None, value, done)
+
+    def everywhere(self, feed: Feed, spot: Spot, record: Lift | Partition) -> None:
+        """A record for every digest partition of a topology, after which the partition stands where its progress says."""
+        sent = _Sent(0, 0, [(spot, feed.name, Kept(feed.job.generation, spot.position(feed)))])
+        self._sent.append(sent)
+        message = encode(record)
+        for home in range(feed.job.parallelism):
+            self._send(sent, self._names.digests, home, message)
+
+    def once(self, record: Stall | Block, home: int) -> None:
+        """A record for one digest partition, that moves no position."""
+        sent = _Sent(0, 0, [])
+        self._sent.append(sent)
+        self._send(sent, self._names.digests, home, encode(record))
+
+    def _settle(self) -> None:
+        """Takes over what is safe by now, in the order in which it was sent."""
+        while self._sent and not self._sent[0].left:
+            for spot, name, kept in self._sent.popleft().reached:
+                spot.safe[name] = kept
+                self._dirty[spot.source.name, spot.place] = spot
+
+    def publish(self, spot: Spot) -> None:
+        """Has a partition's state committed soon, so that other workers see it."""
+        self._dirty[spot.source.name, spot.place] = spot
+
+    def _commit(self, spots: Iterable[Spot], *, wait: bool) -> None:
+        by_source: dict[str, list[Spot]] = {}
+        for spot in list(spots):
+            by_source.setdefault(spot.source.name, []).append(spot)
+            self._dirty.pop((spot.source.name, spot.place), None)
+        for mine in by_source.values():
+            positions = {s.place: Saved(s.topic_id, s.idle, s.safe).commit() for s in mine if s.safe}
+            mine[0].source.commit(positions, wait=wait)
+            self.commits += 1
+        self._committed = self._clock()
+
+    # ---- partitions come and go ----------------------------------------------------------------------------------------
+
+    def assigned(self, source: Source, places: Sequence[Place]) -> Mapping[Place, int]:
+        """Takes partitions over where they were committed; announces those that are new. ``Listener``.
+
+        Raises:
+            StateError: the state of a partition is gone, or was made by another generation.
+        """
+        topics = self.look(source)
+        saved = source.committed(places)
+        begin = {}
+        for place in places:
+            if place[0] not in topics:
+                raise BrokerError(f"topic {place[0]} is gone; make it again, or take it out of the topology")
+            state = Saved.load(saved[place]) if place in saved else None
+            begin[place] = self._hold(source, place, topics[place[0]], state)
+            logger.info("reads %s/%s from %s", *place, begin[place])
+        self.moved()
+        return begin
+
+    def _hold(self, source: Source, place: Place, topic: TopicInfo, state: Saved | None) -> int:
+        feeds = tuple(f for f in self.feeds if f.source is source and place[0] in f.view.side.topics)
+        spot = Spot(place, source, topic.id, feeds, 0, self._clock())
+        if state is not None and state.topic_id == topic.id:
+            spot.safe = dict(state.views)
+        self.spots[source.name, place] = spot
+        for feed in feeds:
+            upstream = feed.upstream(place, topic.id)
+            kept = spot.safe.get(feed.name)
+            if kept is None:
+                if feed.job.opened_with(upstream):
+                    raise StateError(
+                        f"the committed position of {place[0]}/{place[1]} is gone (consumer groups are forgotten after "
+                        "offsets.retention.minutes without members); run stream-recon rebuild, which reads all of it again"
+                    )
+                self._announce(feed, spot)
+            elif kept.generation != feed.job.generation:
+                raise StateError(f"topology {feed.job.name} was rebuilt; start this worker again")
+            else:
+                feed.normaliser.assign(upstream, kept.progress)
+        spot.reached = min(spot.position(f).position for f in feeds)
+        return spot.reached
+
+    def _announce(self, feed: Feed, spot: Spot) -> None:
+        """A partition that was not there when the share was opened, or a topic made anew: read from its first message."""
+        upstream = feed.upstream(spot.place, spot.topic_id)
+        others = [state.views[feed.name].progress for state in self.elsewhere(feed).values()]
+        for old in [u for u in feed.normaliser.progress if (u.topic, u.partition) == spot.place]:
+            feed.normaliser.release(old)
+        mark = feed.normaliser.announce(upstream, 0, others)
+        job = feed.job
+        topic, partition = spot.place
+        logger.warning("%s: %s/%s is new: read from its beginning", feed.name, topic, partition)
+        record = Partition(job.name, feed.view.id, topic, spot.topic_id, partition, 0, mark, job.generation)
+        self.everywhere(feed, spot, record)
+
+    def elsewhere(self, feed: Feed) -> dict[Place, Saved]:
+        """The committed state of a feed's partitions that other workers hold."""
+        mine = {s.place for s in self.spots.values() if feed in s.feeds}
+        others = [p for p in self._places(feed) if p not in mine]
+        return {
+            place: state
+            for place, commit in feed.source.committed(others).items()
+            if feed.name in (state := Saved.load(commit)).views
+        }
+
+    def _places(self, feed: Feed) -> Iterator[Place]:
+        """All partitions of a feed's topics, as they were when last looked at."""
+        for topic in feed.view.side.topics:
+            if (feed.source.name, topic) not in self._widths:
+                self.look(feed.source)
+            yield from ((topic, p) for p in range(self._widths.get((feed.source.name, topic), 0)))
+
+    def look(self, source: Source) -> Mapping[str, TopicInfo]:
+        """Asks anew what topics there are and how many partitions they have."""
+        topics = source.describe({t for f in self.feeds if f.source is source for t in f.view.side.topics})
+        self._widths |= {(source.name, name): info.partitions for name, info in topics.items()}
+        return topics
+
+    def revoked(self, source: Source, places: Sequence[Place]) -> None:
+        """Gives partitions up in order: all that was read is written and committed. ``Listener``."""
+        spots = [s for p in places if (s := self.spots.get((source.name, p)))]
+        self._let_go(spots)
+        try:
+            self._commit(spots, wait=True)
+        except BrokerError as error:  # whoever takes them repeats what was not committed
+            logger.warning("%s", error)
+        for spot in spots:
+            del self.spots[source.name, spot.place]
+
+    def lost(self, source: Source, places: Sequence[Place]) -> None:
+        """They are somebody else's already: what is on its way can only repeat. ``Listener``."""
+        spots = [s for p in places if (s := self.spots.get((source.name, p)))]
+        self._let_go(spots)
+        for spot in spots:
+            self._dirty.pop((source.name, spot.place), None)
+            del self.spots[source.name, spot.place]
+
+    def _let_go(self, spots: Sequence[Spot]) -> None:
+        for feed in {f.name: f for s in spots for f in s.feeds}.values():
+            self.flush(feed)
+        self.writer.flush()
+        self._settle()
+        for spot in spots:
+            for feed in spot.feeds:
+                feed.normaliser.release(feed.upstream(spot.place, spot.topic_id))
+
+    # ---- what is not there any more ------------------------------------------------------------------------------------
+
+    def _lost_position(self, source: Source, place: Place) -> None:
+        """The next position is not there: the topic was made anew, or retention took messages before they were read."""
+        spot = self.spots.get((source.name, place))
+        if spot is None:
+            return
+        topic = source.describe([place[0]]).get(place[0])
+        if topic is None:
+            raise BrokerError(f"topic {place[0]} is gone; make it again, or take it out of the topology")
+        if topic.id != spot.topic_id:
+            self.made_anew(spot, topic)
+            return
+        begin, end = source.begins([place])[place], source.ends([place])[place]
+        if spot.reached > end:
+            raise InputError(
+                f"{place[0]}/{place[1]} ends at {end}, and was read up to {spot.reached}: its end was cut off (an unclean leader "
+                "election?); run stream-recon rebuild, which reads all of it again"
+            )
+        if begin > spot.reached:
+            logger.error(
+                "%s/%s: retention took offsets %s to %s before they were read: a gap, its windows are inconclusive; "
+                "raise retention.ms of the topic above the longest outage",
+                *place,
+                spot.reached,
+                begin - 1,
+            )
+        for feed in spot.feeds:
+            self.flush(feed)
+            if spot.position(feed).position < begin:
+                feed.normaliser.skip(feed.upstream(place, spot.topic_id), begin)
+                self.flush(feed)
+        spot.reached, spot.paused = max(begin, spot.reached), False
+        source.seek(place, spot.reached)
+
+    def made_anew(self, spot: Spot, topic: TopicInfo) -> None:
+        """A topic under a new id: a new partition, and a gap (DESIGN section 2)."""
+        logger.error("topic %s was made anew: what was not read of the old one is a gap", spot.place[0])
+        for feed in spot.feeds:
+            self.flush(feed)
+        self.writer.flush()
+        self._settle()
+        spot.topic_id, spot.safe, spot.paused = topic.id, {}, False
+        spot.reached, spot.ended, spot.heard = 0, None, self._clock()
+        for feed in spot.feeds:
+            self._announce(feed, spot)
+        spot.source.seek(spot.place, 0)
+
+    # ---- the end -------------------------------------------------------------------------------------------------------
+
+    def finished(self) -> set[Spotted]:
+        """Partitions held whose input (``ends``) is all safe and committed."""
+        assert self.ends is not None
+        return {
+            (s.source.name, s.place)
+            for s in self.spots.values()
+            if (s.source.name, s.place) not in self._dirty
+            and all(n.name in s.safe and s.safe[n.name].progress.position >= self.ends[s.source.name, s.place] for n in s.feeds)
+        }
+
+    def close(self) -> None:
+        """Writes and commits everything, and leaves the groups."""
+        for source in self.sources:
+            source.close()
+        self.writer.close()
+
+
+def _parts(upstream: Upstream, stretch: Stretch, first: int) -> Iterator[Messages]:
+    """Messages from ``first`` on, in parts whose keys fit a block: one digest partition may get all of them."""
+    weight = stretch.key.nbytes if not stretch.key.null_count else stretch.key.nbytes + stretch.value.nbytes
+    count = len(stretch.offset)
+    size = max(1, count // (1 + weight // PART_BYTES))
+    for start in range(first, count, size):
+        part = slice(start, min(start + size, count))
+        yield Messages(upstream, stretch.offset[part], stretch.timestamp[part], stretch.key[part], stretch.value[part])
+
+
+def _before(stretch: Stretch, end: int) -> Stretch:
+    """The part of a stretch below ``end``."""
+    stop = int(np.searchsorted(stretch.offset, end))
+    if stop == len(stretch.offset):
+        return stretch
+    return Stretch(stretch.place, stretch.offset[:stop], stretch.timestamp[:stop], stretch.key[:stop], stretch.value[:stop])
+
+
+def _nothing(upstream: Upstream) -> Messages:
+    import pyarrow as pa
+
+    none = np.empty(0, np.int64)
+    return Messages(upstream, none, none, pa.array([], pa.binary()), pa.array([], pa.binary()))
