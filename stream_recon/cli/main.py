@@ -176,7 +176,7 @@ def demo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """A dual write with planted faults: ends with found against planted."""
+    """A dual write with planted faults: ends with found against planted. KAFKA_BOOTSTRAP=HOST:PORT: through the live service."""
     from stream_recon.demo import run_demo  # the simulator's world is loaded for this command only
 
     raise typer.Exit(run_demo(out=out, as_json=as_json))

@@ -1,8 +1,10 @@
-"""``stream-recon demo``: a dual write with planted faults, live, on the embedded log; ends with found against planted.
+"""``stream-recon demo``: a dual write with planted faults, live; ends with found against planted.
 
-    faults -> world -> envelope -> drive -> score         pure: the same every time
-                                     |
-                                   show                   here: the only place that knows a wall clock and a terminal
+    faults -> world -> envelope -> drive -> score         pure: the same every time; on the embedded log
+                           |         |
+                           |       show                   here: the only place that knows a terminal
+                           |         |
+                           └─────> kafka -> score         the service itself, where KAFKA_BOOTSTRAP names a broker
 
 On a terminal it runs 20 times as fast as the world that it plays; elsewhere as fast as it can. It refuses nothing: if found is
 not what was planted, or a chain of certificates does not hold, that is its exit code.
@@ -16,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -25,7 +28,7 @@ from stream_recon.cli.output import print_json, print_text
 from stream_recon.cli.wire import deliver, opened
 from stream_recon.config import load_topology
 from stream_recon.demo import files, screen
-from stream_recon.demo.drive import Drive, layout
+from stream_recon.demo.drive import Drive, Played, layout
 from stream_recon.demo.envelope import Message, messages
 from stream_recon.demo.score import Certificates, Result
 from stream_recon.demo.world import World, make
@@ -55,7 +58,11 @@ def run_demo(*, out: Path | None, as_json: bool) -> int:
         ReconError: a directory cannot be used, or a result not be written.
     """
     with _place(out) as place:
-        result = play(make(), place, live=_live(as_json=as_json), silent=as_json)
+        live = _live(as_json=as_json)
+        if os.environ.get("KAFKA_BOOTSTRAP"):
+            result = play_on_kafka(place, live=live, silent=as_json)
+        else:
+            result = play(make(), place, live=live, silent=as_json)
     kept = None if out is None else str(out)
     if as_json:
         print_json(result.to_json() | {"out": kept})
@@ -73,8 +80,15 @@ def play(world: World, place: Path, *, live: bool, silent: bool) -> Result:
     resolved = layout(plan)
     with opened(resolved, place, plan.parallelism or 1, keep=False) as pipeline:
         drive = Drive(pipeline, sent, world.planted)
-        _show_live(drive) if live else _show_lines(drive, silent=silent)
+        _show(drive, live=live, silent=silent)
         return _result(pipeline, drive, sent, place)
+
+
+def play_on_kafka(place: Path, *, live: bool, silent: bool) -> Result:
+    """The same world on the broker that the environment names, moved to the present."""
+    from stream_recon.demo import kafka  # its client is loaded where there is a broker only
+
+    return kafka.play(place, partial(_show, live=live, silent=silent), silent=silent)
 
 
 def _result(pipeline: Pipeline, drive: Drive, sent: tuple[Message, ...], place: Path) -> Result:
@@ -88,7 +102,11 @@ def _live(*, as_json: bool) -> bool:
     return sys.stdout.isatty() and not as_json and not os.environ.get("CI")
 
 
-def _show_live(drive: Drive) -> None:
+def _show(drive: Played, *, live: bool, silent: bool) -> None:
+    _show_live(drive) if live else _show_lines(drive, silent=silent)
+
+
+def _show_live(drive: Played) -> None:
     """One frame a tick, at ``SPEED``; a machine that is slower than that takes longer, and says the same."""
     console = Console()
     rows = max(3, console.height - _FRAME_LINES)
@@ -104,7 +122,7 @@ def _show_live(drive: Drive) -> None:
         shown.update(screen.board(drive.board, SPEED, None), refresh=True)
 
 
-def _show_lines(drive: Drive, *, silent: bool) -> None:
+def _show_lines(drive: Played, *, silent: bool) -> None:
     if not silent:
         print_text(*screen.heading(drive.board, drive.messages))
     while not drive.done:
@@ -114,7 +132,7 @@ def _show_lines(drive: Drive, *, silent: bool) -> None:
     _print_said(drive, silent=silent)
 
 
-def _print_said(drive: Drive, *, silent: bool) -> None:
+def _print_said(drive: Played, *, silent: bool) -> None:
     if not silent:
         print_text(*(screen.event_line(event) for event in drive.board.said))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
@@ -42,12 +42,15 @@ def layout(plan: TopologyPlan) -> Layout:
 
 @dataclass(slots=True)
 class SideState:
-    """How far a side is: messages read, its newest commit and its watermark (µs; None: there is none yet)."""
+    """How far a side is: messages read, its newest commit and its watermark (µs; None: there is none yet); ``at``: when, by the
+    world's clock, that was said.
+    """
 
     name: str
     read: int = 0
     newest: int | None = None
     watermark: int | None = None
+    at: int = START
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +64,21 @@ class Said:
 
 @dataclass(slots=True)
 class Board:
-    """What there is to show. ``now``: the world's clock, µs; ``strip``: windows closed, by number, the worst verdict of all
-    digest partitions; ``said``: what this tick said.
+    """What there is to show. ``now``: the world's clock, µs, which began at ``start``; ``strip``: windows closed, by number, the
+    worst verdict of all digest partitions; ``said``: what this tick said; ``place``: where it runs, if that is to be told;
+    ``note``: what is waited for.
     """
 
     planted: Sequence[Planted]
     score: Score
     now: int = START
+    start: int = START
     sides: list[SideState] = field(default_factory=lambda: [SideState(c.side) for c in CONNECTORS])
     strip: dict[int, str] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     said: list[Said] = field(default_factory=list)
+    place: str = ""
+    note: str = ""
 
     def take(self, events: Sequence[Event]) -> None:
         """A part of what a tick said."""
@@ -85,9 +92,31 @@ class Board:
                 self._window(orjson.loads(event.body))
 
     def _window(self, body: dict[str, Any]) -> None:
+        if body["type"] != "window":
+            return
         verdict = "empty" if body["verdict"] == "clean" and not body["counts"]["keys"] else body["verdict"]
         for number in range(body["number"], body["number"] + body["windows"]):
             self.strip[number] = max(self.strip.get(number, "empty"), verdict, key=_RANK.__getitem__)
+
+
+class Played(Protocol):
+    """A world that is played: here, or on Kafka."""
+
+    board: Board
+
+    @property
+    def messages(self) -> int:
+        """How many there are in all."""
+
+    @property
+    def done(self) -> bool:
+        """Whether all that can be shown was shown, the end aside."""
+
+    def tick(self, span: int) -> None:
+        """The next ``span`` µs of the world."""
+
+    def end(self) -> None:
+        """What is said at the end."""
 
 
 class Drive:
@@ -133,6 +162,7 @@ class Drive:
         self._pipeline.drain(self.board.take)
 
     def _look(self, side: SideState, batch: Sequence[Message]) -> None:
+        side.at = self.board.now
         side.read += sum(m.side == side.name for m in batch)
         clocks = [p.clock for p in self._pipeline.normalisers[side.name].progress.values()]
         lowest = min(c.watermark for c in clocks)

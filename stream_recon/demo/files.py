@@ -50,7 +50,18 @@ parallelism: 2
 """
 
 
-def prepare(place: Path) -> Path:
+def on_kafka(prefix: str, idle_after: str) -> str:
+    """The topology for topics that begin with ``prefix``, as the deployment's own do."""
+    text = TOPOLOGY
+    for topic in (POSTGRES.topic, MARIADB.topic):
+        text = text.replace(f"[{topic}]", f"[{prefix}.{topic}]")
+    return f"""{text}
+idle_after: {idle_after}                    # how long both sides are quiet at the end, before the last windows close
+outputs: {{prefix: {prefix}}}
+"""
+
+
+def prepare(place: Path, topology: str = TOPOLOGY) -> Path:
     """Makes the directory and writes the topology; returns its path.
 
     Raises:
@@ -63,7 +74,7 @@ def prepare(place: Path) -> Path:
             f"--out {place}: cannot be made: {error.strerror}; give a directory that this user can write to"
         ) from error
     path = place / "topology.yaml"
-    write(path, [TOPOLOGY.encode()])
+    write(path, [topology.encode()])
     return path
 
 

@@ -114,18 +114,24 @@ class Certificates:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How the demo ended. ``summary``: as in ``summary.json``; ``messages``: how many the world sent."""
+    """How the demo ended. ``summary``: as in ``summary.json``; ``messages``: how many the world sent; ``place``: where it ran;
+    ``unfinished``: what was waited for in vain.
+    """
 
     lines: Sequence[Line]
     certificates: Certificates
     summary: Mapping[str, Any]
     messages: int
+    place: str = "the embedded log"
+    unfinished: str | None = None
 
     @property
     def wrong(self) -> list[str]:
         """What does not hold, in words; nothing if all is well."""
         out = [f"{sum(not line.right for line in self.lines)} of {len(self.lines)} lines are not as planted"]
         out = out if any(not line.right for line in self.lines) else []
+        if self.unfinished is not None:
+            out.append(self.unfinished)
         if self.certificates.broken or not self.certificates.count:
             out.append("the certificate chains do not hold: " + ("; ".join(self.certificates.broken) or "there is none"))
         if self.accounted != self.messages:
@@ -146,6 +152,7 @@ class Result:
         """For ``--json``."""
         return {
             "exit_code": self.exit_code,
+            "place": self.place,
             "wrong": self.wrong,
             "planted": sum(line.planted is not None for line in self.lines),
             "found": sum(len(line.found) for line in self.lines),

@@ -13,7 +13,7 @@ from rich.text import Text
 from stream_recon.demo.drive import Board, Said, SideState
 from stream_recon.demo.faults import Planted
 from stream_recon.demo.score import Found, Line, Result
-from stream_recon.demo.world import STALL, START
+from stream_recon.demo.world import STALL
 from stream_recon.engine.events import instant
 from stream_recon.limits import MICROS
 
@@ -32,7 +32,8 @@ def board(state: Board, speed: int, rows: int | None) -> RenderableType:
     parts: list[RenderableType] = [_sides(state), Text(), _windows(state)]
     if rows is not None:
         parts += [Text(), _faults(state, rows)]
-    return Panel(Group(*parts), title=f"a dual write with planted faults   {clock(state.now)}   {speed}x", title_align="left")
+    title = f"a dual write with planted faults{state.place}   {clock(state.now)}   {speed}x"
+    return Panel(Group(*parts), title=title, title_align="left")
 
 
 def _sides(state: Board) -> Table:
@@ -41,14 +42,14 @@ def _sides(state: Board) -> Table:
         table.add_column(name, justify="right" if name == "messages" else "left", style="bold" if name == "side" else "")
     table.add_column("its lag, full at settle")
     for side in state.sides:
-        table.add_row(side.name, f"{side.read:,}", clock(side.newest), clock(side.watermark), _bar(side, state.now))
+        table.add_row(side.name, f"{side.read:,}", clock(side.newest), clock(side.watermark), _bar(side))
     return table
 
 
-def _bar(side: SideState, now: int) -> Text:
+def _bar(side: SideState) -> Text:
     if side.watermark is None:
         return Text("no change yet", "bright_black")
-    lag = max(0, now - side.watermark) / MICROS
+    lag = max(0, side.at - side.watermark) / MICROS
     cells = min(BAR_CELLS, round(lag * BAR_CELLS / FULL_SECONDS))
     style = "green" if lag < FULL_SECONDS / 4 else "yellow" if lag < FULL_SECONDS else "red"
     return Text("█" * cells, style) + Text("░" * (BAR_CELLS - cells), "bright_black") + Text(f" {lag:4.1f} s")
@@ -63,11 +64,13 @@ def _windows(state: Board) -> Text:
     line += Text("\n")
     for _, verdict in cells:
         line += Text("■", _STYLES[verdict])
-    return line + Text(_note(state.now), "italic")
+    return line + Text(_note(state), "italic")
 
 
-def _note(now: int) -> str:
-    since = now - START
+def _note(state: Board) -> str:
+    if state.note:
+        return f"\n{state.note}"
+    since = state.now - state.start
     if STALL[0] <= since < STALL[1] + 10 * MICROS:
         return "\nthe target stands still: that is lag, within settle, and no alarm is due"
     return ""
@@ -110,7 +113,7 @@ def _fault(line: Line, now: int) -> list[Text]:
 
 def heading(state: Board, messages: int) -> list[str]:
     """What is about to happen, for a log."""
-    stall = f"{clock(START + STALL[0])} to {clock(START + STALL[1])}"
+    stall = f"{clock(state.start + STALL[0])} to {clock(state.start + STALL[1])}"
     return [
         f"a dual write: {messages:,} messages, {len(state.planted)} faults planted; the target stands still from {stall}, "
         "which is lag and no fault",

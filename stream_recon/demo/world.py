@@ -25,7 +25,9 @@ SECONDS = 600
 STALL = (240 * MICROS, 262 * MICROS)
 """When the target stands still, from START."""
 
-_TRAFFIC_FROM = 4 * MICROS
+TRAFFIC_FROM = 4 * MICROS
+"""When the traffic begins, from START: the copy is there by then."""
+
 _SNAPSHOT_ORDERS = 300
 _FIRST_ID = 1_001
 _STATES = ("placed", "picked", "packed", "shipped", "delivered", "returned")
@@ -61,11 +63,12 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Commits by database in their order, and what was planted."""
+    """Commits by database in their order, what was planted, and when it begins."""
 
     source: tuple[Commit, ...]
     target: tuple[Commit, ...]
     planted: tuple[Planted, ...]
+    start: int = START
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class _Service:
     def writes(self) -> Iterator[_Write]:
         yield from self._snapshot()
         steps = sorted(self._steps(), key=lambda s: s.time)
-        time = START + _TRAFFIC_FROM
+        time = START + TRAFFIC_FROM
         while time < START + SECONDS * MICROS:
             while steps and steps[0].time <= time:
                 yield self._go_wrong(steps.pop(0))
@@ -213,6 +216,22 @@ def make(seed: int = SEED, faults: Sequence[Fault] = FAULTS) -> World:
     return World(tuple(source), tuple(target), tuple(sorted(service.planted, key=lambda p: (p.at, p.key))))
 
 
+def moved(world: World, by: int) -> World:
+    """The same world, everything in it ``by`` µs later."""
+
+    def order(row: Order | None) -> Order | None:
+        return None if row is None else replace(row, placed_at=row.placed_at + by)
+
+    def commit(of: Commit) -> Commit:
+        return Commit(of.time + by, of.op, order(of.before), order(of.after))
+
+    def fault(of: Planted) -> Planted:
+        return replace(of, at=of.at + by, healed=None if of.healed is None else of.healed + by)
+
+    sides = tuple(map(commit, world.source)), tuple(map(commit, world.target))
+    return World(*sides, tuple(map(fault, world.planted)), world.start + by)
+
+
 def _target_times(seed: int, writes: Sequence[_Write]) -> list[tuple[int, int, Order | None]]:
     """When the target commits: a little later, never past an earlier write to the same order, and not while it stands still."""
     chance = random.Random(seed + 1)  # noqa: S311 - the same every time
@@ -239,5 +258,5 @@ def _commits(writes: Iterator[tuple[int, int, Order | None]] | list[tuple[int, i
             rows[key] = after
         elif before is None:
             continue
-        op = "d" if after is None else "u" if before is not None else "c" if time >= START + _TRAFFIC_FROM else "r"
+        op = "d" if after is None else "u" if before is not None else "c" if time >= START + TRAFFIC_FROM else "r"
         yield Commit(time, op, before, after)

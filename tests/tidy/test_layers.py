@@ -36,8 +36,8 @@ DOORS: dict[str, frozenset[str]] = {
         {"stream_recon.cli.wire", "stream_recon.cli.hosting", "stream_recon.cli.output", "stream_recon.service.report"}
     )
 }
-"""Single modules that a room may use beyond its arrows. The demo is a command with a room of its own: it takes its pipeline, or on
-Kafka the service and what its workers report, from where adapters meet the engine, and writes as the other commands do, but knows
+"""Single modules that a room may use beyond its arrows. The demo is a command with a room of its own: it takes its pipeline, or
+the service and what its workers report, from where adapters meet the engine, and writes as the other commands do, but knows
 neither an adapter nor another command."""
 
 VENDORS = frozenset(

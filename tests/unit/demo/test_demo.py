@@ -31,6 +31,7 @@ OTHER_TICK = 54 * MICROS
 def coarse() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "FAST_TICK", COARSE_TICK)
+        patch.delenv("KAFKA_BOOTSTRAP", raising=False)
         yield
 
 

@@ -45,6 +45,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
     said = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
+        patch.delenv("KAFKA_BOOTSTRAP", raising=False)
         for words in (w for w in commands() if w[0] not in LIVE):
             said[words[0]] = _said(words)
     return place, said
