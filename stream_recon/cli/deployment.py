@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from stream_recon.adapters.kafka.client import Cluster
 from stream_recon.adapters.kafka.peek import sample
@@ -15,7 +16,7 @@ from stream_recon.adapters.kafka.table import Table
 from stream_recon.adapters.kafka.topics import Topics, digest_log, record, table
 from stream_recon.cli.clusters import cluster_of
 from stream_recon.config.scalars import did_you_mean
-from stream_recon.errors import BrokerError, Fenced, LogError
+from stream_recon.errors import BrokerError, Fenced, LogError, Unreachable
 from stream_recon.limits import DIGEST_PARTITIONS
 from stream_recon.model.digest import Open, decode, encode
 from stream_recon.model.messages import Upstream
@@ -28,6 +29,9 @@ from stream_recon.service.opening import layout, live, positions, taken_up, warn
 
 logger = logging.getLogger("stream_recon")
 
+T = TypeVar("T")
+
+_PAUSE_SECONDS: Final = 0.5
 _OTHERS_SECONDS: Final = 5.0
 REACH_SECONDS: Final = 15.0
 SAMPLED: Final = 1_000
@@ -89,6 +93,9 @@ class Deployment:
             record(names.audit, wanted),
             record(names.dead_letters, 1),
         ]
+        for cluster in {c.id: c for c in (self.cluster, *(cluster_of(s.kafka) for s in self._sides()))}.values():
+            Topics(cluster).group(names.normalise)  # a group that is not allowed is told now, and by name
+        Topics(self.cluster).group(names.reconcile)
         return Topics(self.cluster).ensure(own)[names.digests]
 
     def remove(self, *, outputs: bool) -> None:
@@ -138,7 +145,7 @@ class Deployment:
                     (u.topic, u.partition) for v in opened.layout.views if v.side.name == side.name for u, _ in v.partitions
                 ]
                 mine = commits.setdefault(cluster.id, (cluster, {}))[1]
-                saved = shares.committed(cluster, places) | {p: c for p, c in mine.items() if p in places}
+                saved = _patiently(partial(shares.committed, cluster, places)) | {p: c for p, c in mine.items() if p in places}
                 mine.update(positions(opened, side, saved, self._filled(side, places)))
             homes = range(digest_partitions if rebuild else opened.parallelism)
             return message, [(home, message) for home in homes], list(commits.values())
@@ -193,6 +200,18 @@ class Deployment:
                 places = [(u.topic, u.partition) for u, _ in view.partitions]
                 found |= {(cluster.id, p): end for p, end in Topics(cluster).ends(places, committed=True).items()}
         return found
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Asks again while the cluster is not ready, as one is that has just started."""
+    deadline = time.monotonic() + REACH_SECONDS
+    while True:
+        try:
+            return ask()
+        except Unreachable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _opened(message: bytes) -> Open:

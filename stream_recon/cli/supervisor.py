@@ -45,7 +45,9 @@ class _Worker:
 
 
 class Supervisor:
-    """Runs tasks, from the main thread only (it looks after signals). ``heard`` gets each report, ``log`` each log record of a worker, ``gone`` the name of one that ended."""
+    """Runs tasks, from the main thread only (it looks after signals).
+
+    ``heard`` gets each report, ``log`` each log record of a worker, ``gone`` the name of one that ended."""
 
     def __init__(
         self,

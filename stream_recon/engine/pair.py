@@ -25,7 +25,7 @@ from stream_recon.engine.events import entries_root
 from stream_recon.engine.exact import Span
 from stream_recon.engine.folding import fold_base, key_texts
 from stream_recon.engine.keep import PairStore, encode_discrepancy, encode_rows
-from stream_recon.engine.saying import DISMISSED, NOTHING, Parts, Saying, Step
+from stream_recon.engine.saying import NOTHING, Parts, Saying, Step
 from stream_recon.engine.terms import Event, Marks, Memory, Rules
 from stream_recon.lifecycle.states import Difference, Discrepancy, Kind, Status, differs
 from stream_recon.limits import FOLD_WINDOWS, STORE_BATCH_KEYS
@@ -287,7 +287,7 @@ class Pair:
             source, target = self.closer.stand(high, low, span)
             ends = self.source.reads_to(span.ahead), self.target.reads_to(span.settled)
             for i, text in enumerate(key_texts(self.source, self.target, self.base, high, low, ends)):
-                step = Step(self.open[part[i]], DISMISSED, text, (source[i], target[i]), (span.start, span.end))
+                step = Step(self.open[part[i]], Status.DISMISSED, text, (source[i], target[i]), (span.start, span.end))
                 yield self.saying.discrepancy(step, appended, reason="rebuilt")
 
     # ---- how it stands -------------------------------------------------------------------------------------------------

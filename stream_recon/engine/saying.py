@@ -24,7 +24,6 @@ _EMPTY = root([]).hex()
 NOTHING = {"root": _EMPTY, "events_root": _EMPTY}
 """The roots of a window in which nothing was compared and nothing said."""
 
-DISMISSED = "dismissed"
 """The status of what is open no longer although nobody found it equal."""
 
 

@@ -34,6 +34,7 @@ class Status(StrEnum):
     OPENED = "opened"
     UPDATED = "updated"
     RESOLVED = "resolved"
+    DISMISSED = "dismissed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,10 @@ class Job:
         """A block's rows, without any."""
         return pa.RecordBatch.from_pylist([], schema=digest_schema(0))
 
+    def width(self, view: View, topic: str) -> int:
+        """How many partitions a topic had when the share was opened."""
+        return sum(u.topic == topic for u, _ in view.partitions)
+
     def opened_with(self, upstream: Upstream) -> bool:
         """Whether the partition was there when the share was opened."""
         return upstream in self._upstreams

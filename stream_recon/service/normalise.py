@@ -374,8 +374,19 @@ class NormaliseWorker:
             yield from ((topic, p) for p in range(self._widths.get((feed.source.name, topic), 0)))
 
     def look(self, source: Source) -> Mapping[str, TopicInfo]:
-        """Asks anew what topics there are and how many partitions they have."""
+        """Asks anew what topics there are and how many partitions they have.
+
+        Raises:
+            StateError: a topic was made anew with fewer partitions: those that are gone would hold up its side for ever.
+        """
         topics = source.describe({t for f in self.feeds if f.source is source for t in f.view.side.topics})
+        for feed in (f for f in self.feeds if f.source is source):
+            for topic, info in topics.items():
+                if feed.job.width(feed.view, topic) > info.partitions:
+                    raise StateError(
+                        f"topic {topic} was made anew with fewer partitions, {info.partitions} instead of "
+                        f"{feed.job.width(feed.view, topic)}: run stream-recon rebuild, which reads it as it is now"
+                    )
         self._widths |= {(source.name, name): info.partitions for name, info in topics.items()}
         return topics
 

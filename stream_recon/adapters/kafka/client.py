@@ -147,6 +147,8 @@ class Cluster:
             return Unreachable(
                 f"{what}: no answer from {self.name} ({text}); check that the brokers run and that bootstrap.servers names them"
             )
+        if code in _PASSING or (code == KafkaError._NOENT and "leaders" in text):
+            return Unreachable(f"{what}: {self.name} is not ready ({text}); look at its brokers if that lasts")
         return BrokerError(f"{what}: {self.name}: {text}")
 
     def reach(self, seconds: float) -> None:
@@ -213,9 +215,22 @@ _FENCED: Final = {
 }
 _TIMEOUTS: Final = {KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError._MSG_TIMED_OUT}
 _FOLLOWING: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
+_PASSING: Final = {
+    KafkaError._WAIT_COORD,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.NOT_CONTROLLER,
+}
+"""What brokers answer while one of them starts, or what it led moves to another."""
 _CREDENTIALS: Final = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
 _FORBIDDEN: Final = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant the ACLs: Read, Describe, DescribeConfigs on its topics, and Write on our own",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant the ACLs: Read, Describe, DescribeConfigs on the topics that it reads; on its "
+    "own, PREFIX.*, Create and Write as well",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "grant the ACL: Read on the consumer groups PREFIX.normalise and PREFIX.reconcile",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "grant the ACL: Create on the cluster, or create the topics beforehand",
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "grant the ACL: Write on transactional ids that begin with PREFIX",

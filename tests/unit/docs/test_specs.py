@@ -23,6 +23,7 @@ from stream_recon.model.digest import (
     Pair,
     Partition,
     Range,
+    Stall,
     Undecodable,
     digest_schema,
 )
@@ -80,7 +81,7 @@ def test_the_log_s_open_record_is_the_code_s() -> None:
 
 
 def test_the_log_s_short_records_are_the_code_s() -> None:
-    for number, cls in ((3, Block), (4, Lift), (5, Partition), (6, End)):
+    for number, cls in ((3, Block), (4, Lift), (5, Partition), (6, End), (7, Stall)):
         first = section(LOG, number).split("\n\n")[1].split(".")[0]
         documented = re.findall(r"`([^`]+)`", first) + (["rows"] if cls is Block else [])
         assert documented == declared(cls)
