@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from stream_recon.adapters.kafka.table import Table
 from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.adapters.kafka.writer import KafkaWriter
 from stream_recon.cli import collecting
+from stream_recon.cli.clusters import cluster_of
 from stream_recon.cli.deployment import Deployment
 from stream_recon.cli.live import Screen
 from stream_recon.cli.output import EXIT_FAILED, EXIT_FINE, print_json
@@ -120,10 +121,13 @@ class _Service:
         self._reports: dict[str, Report] = {}
         self._stop = False
         self._looked = self._shown = time.monotonic()
-        self._supervisor = Supervisor(self._heard, screen.log, self._gone)
+        self._stopped: dict[str, str] = {}
+        self._supervisor = Supervisor(self._heard, screen.log, self._gone, self._revise)
 
     def _heard(self, worker: str, incarnation: int, report: Report) -> None:
         self._reports[worker] = report
+        if isinstance(report, NormaliseReport):
+            self._stopped |= report.stopped
         self._standing.take(worker, incarnation, report)
 
     def _gone(self, worker: str) -> None:
@@ -152,8 +156,7 @@ class _Service:
                     logger.info("stopping: what was read is written and committed first")
                 finally:
                     self._supervisor.stop()
-        stopped = self._stopped()
-        return EXIT_FAILED if stopped else EXIT_FINE
+        return EXIT_FAILED if self._stopped else EXIT_FINE
 
     def _metrics(self) -> AbstractContextManager[object]:
         if self._options.metrics is None:
@@ -187,14 +190,13 @@ class _Service:
         """Asks for the end."""
         self._stop = True
 
-    def _stopped(self) -> dict[str, str]:
-        reports = [r for r in self._reports.values() if isinstance(r, NormaliseReport)]
-        return {name: why for r in reports for name, why in r.stopped.items()}
+    def _revise(self, task: Task) -> Task:
+        """A topology that stopped stays so, also where a worker is started again."""
+        return replace(task, opened=tuple(o for o in task.opened if o.layout.plan.name not in self._stopped))
 
     def _all_stopped(self) -> None:
-        stopped = self._stopped()
-        if len(stopped) == len(self._deployment.plans):
-            raise StateError("\n".join(stopped.values()))
+        if len(self._stopped) == len(self._deployment.plans):
+            raise StateError("\n".join(self._stopped.values()))
 
     def _tasks(
         self, opened: tuple[Opened, ...], state: Path, ends: Mapping[Spotted, int] | None, stages: Sequence[str] = STAGES
@@ -230,7 +232,7 @@ class _Service:
                 ends = self._deployment.ends(opened)
                 for task in self._tasks(opened, Path(state), ends):
                     self._supervisor.start(task)
-                self._until(lambda: self._read() >= set(ends))
+                self._until(lambda: self._read() >= self._wanted(opened))
                 logger.info("everything is read; the input ends here")
                 self._supervisor.stop([n for n in self._reports if n.startswith("normalise")])
                 self._end(opened)
@@ -242,7 +244,7 @@ class _Service:
                     self._deployment.remove(outputs=False)
         self._screen.close()
         bodies = collecting.bodies(self._deployment.cluster, self._names, marks, (RUN_HEADER, run_id.encode()))
-        summary = collecting.summary(opened, bodies, self._partitions(), self._stopped())
+        summary = collecting.summary(opened, bodies, self._partitions(), self._stopped)
         if self._options.out is not None:
             collecting.write(self._options.out, bodies, summary)
         if self._options.as_json:
@@ -261,6 +263,11 @@ class _Service:
 
     def _partitions(self) -> list[Any]:
         return [p for r in self._last_normalise.values() for p in r.partitions]
+
+    def _wanted(self, opened: Sequence[Opened]) -> set[Spotted]:
+        """What is to be read of the topologies that have not stopped."""
+        views = [v for o in opened if o.layout.plan.name not in self._stopped for v in o.layout.views]
+        return {(cluster_of(v.side.kafka).id, (u.topic, u.partition)) for v in views for u, _ in v.partitions}
 
     def _read(self) -> set[Spotted]:
         reports = {n: r for n, r in self._reports.items() if isinstance(r, NormaliseReport)}

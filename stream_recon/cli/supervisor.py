@@ -47,17 +47,21 @@ class _Worker:
 class Supervisor:
     """Runs tasks, from the main thread only (it looks after signals).
 
-    ``heard`` gets each report, ``log`` each log record of a worker, ``gone`` the name of one that ended."""
+    ``heard`` gets each report, ``log`` each log record of a worker, ``gone`` the name of one that ended; ``revise`` says what
+    one that is started again is to do now.
+    """
 
     def __init__(
         self,
         heard: Callable[[str, int, Report], None],
         log: Callable[[logging.LogRecord, str], None],
         gone: Callable[[str], None],
+        revise: Callable[[Task], Task] = lambda task: task,
     ) -> None:
         self._heard = heard
         self._log = log
         self._gone = gone
+        self._revise = revise
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[str, _Worker] = {}
         self._again: dict[str, tuple[float, Task, int, int]] = {}
@@ -98,7 +102,7 @@ class Supervisor:
         for name, (due, task, incarnation, crashes) in list(self._again.items()):
             if time.monotonic() >= due:
                 del self._again[name]
-                self.start(task, incarnation, crashes)
+                self.start(self._revise(task), incarnation, crashes)
 
     def _hear(self, worker: _Worker) -> None:
         try:

@@ -219,6 +219,8 @@ class Watch:
         halted: set[tuple[str, Place]] = set()
         for job in self._worker.jobs:
             feeds = {f.view.id: f for f in self._worker.feeds if f.job is job}
+            if not feeds:  # the topology has stopped
+                continue
             paces = {
                 name: {
                     place: self._done(Pace(clock, spot is None or spot.ended is not None), feed, place, spot)

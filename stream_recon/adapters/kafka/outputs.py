@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from stream_recon.adapters.kafka.client import Cluster, run_headers
+from stream_recon.adapters.kafka.topics import BLOCK_BYTES
 from stream_recon.errors import BrokerError, Fenced, Undelivered
 from stream_recon.ports import Commit, Place
 
@@ -92,7 +93,7 @@ class KafkaOutputs:
             try:
                 self._once(messages, commit, membership())
             except KafkaException as error:
-                self._give_up(error, time.monotonic() - began)
+                self._give_up(error, time.monotonic() - began, [topic for topic, _, _ in messages])
                 if error.args[0].code() in _REBALANCING:
                     time.sleep(_PAUSE_SECONDS)  # the client joins the new generation by itself, if we are still a member
                     self._producer.abort_transaction(TRANSACTION_MS / 1000)
@@ -106,13 +107,13 @@ class KafkaOutputs:
         self.transactions += 1
         self.seconds += time.monotonic() - began
 
-    def _give_up(self, error: KafkaException, seconds: float) -> None:
+    def _give_up(self, error: KafkaException, seconds: float, topics: Sequence[str]) -> None:
         """Raises where another attempt cannot help."""
         cause = error.args[0]
         if cause.code() in _FENCED or (cause.code() in _REBALANCING and seconds > REBALANCE_SECONDS):
             raise Fenced(f"digest partition {self._place[1]}: another worker holds it now ({cause.str()})") from error
         if (self._failed or ("", cause))[1].code() in _FOR_GOOD:
-            raise self._told(error) from error
+            raise self._told(error, topics) from error
 
     def _once(self, messages: Messages, commit: Commit, membership: Any) -> None:
         self._failed = None
@@ -151,12 +152,13 @@ class KafkaOutputs:
             else:
                 return
 
-    def _told(self, error: KafkaException) -> Undelivered:
-        topic, cause = self._failed or ("", error.args[0])
+    def _told(self, error: KafkaException, topics: Iterable[str]) -> Undelivered:
+        topic, cause = self._failed or (" or ".join(sorted(set(topics))), error.args[0])
         if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return Undelivered(
-                f"topic {topic or 'of ours'} does not take an event, its max.message.bytes is too small; raise it with "
-                f"kafka-configs.sh --bootstrap-server {self._cluster.name} --alter --entity-type topics --entity-name {topic}"
+                f"topic {topic} does not take an event, its max.message.bytes is too small; raise it:\n  kafka-configs.sh "
+                f"--bootstrap-server {self._cluster.name} --alter --entity-type topics --entity-name {topic} "
+                f"--add-config max.message.bytes={BLOCK_BYTES}"
             )
         return Undelivered(f"results could not be put out: {self._cluster.failed(f'topic {topic}', cause)}")
 

@@ -15,6 +15,9 @@ from stream_recon.ports import Place
 
 _WAIT_SECONDS: Final = 0.1
 
+_NOT_OURS: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError.GROUP_AUTHORIZATION_FAILED}
+"""A connection is tried again by the client; the coordinator of a group that is never joined may refuse us."""
+
 SETTINGS: Final = {
     "group.id": "stream-recon.peek",  # never joined: librdkafka wants one
     "enable.auto.commit": False,
@@ -72,8 +75,8 @@ def read(cluster: Cluster, consumer: Consumer, stretches: Mapping[Place, tuple[i
             elif error is not None and error.code() == KafkaError._PARTITION_EOF:
                 if place in left and offset >= left[place]:
                     del left[place]
-            elif error is not None and error.code() not in {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}:
-                raise cluster.failed(f"reading {place[0]}/{place[1]}", error)
+            elif error is not None and error.code() not in _NOT_OURS:
+                raise cluster.failed(f"reading {place[0]}/{place[1]}" if place[0] else "reading", error)
         if time.monotonic() > deadline:
             raise cluster.failed(f"reading {min(left)[0]}", KafkaError(KafkaError._TIMED_OUT))
     consumer.unassign()
