@@ -176,9 +176,28 @@ class Side:
             by_event[np.lexsort((version["index"], offset, ranks, version["t"]))] = np.arange(len(rows))
             sealed = seal(rows, overtaken | self._cut(version), by_event)
         else:
-            sealed = seal(rows, (offset < self.top[part]) | self._cut(version), None)
+            sealed = seal(rows, self._overtaken(number, rows, part) | self._cut(version), None)
         np.maximum.at(self.top, part, offset)
         return sealed
+
+    def _overtaken(self, number: int, rows: Rows, part: Ints) -> Mask:
+        """Rows behind which, by offset, their key stands in an older piece: that one may be passed over, or pass this one over.
+
+        Times of a partition step back a little all the time, between keys; so the key itself is looked up. Of what is folded
+        only the highest offset is known.
+        """
+        offset = rows.version["offset"]
+        out: Mask = offset < self.folded_top[part]
+        for older in self.numbers[: bisect_left(self.numbers, number)]:
+            left = np.flatnonzero((offset < self.top[part]) & ~out)
+            if not len(left):
+                break
+            piece = self.sealed[older]
+            place, hit = piece.find(rows.high[left], rows.low[left])
+            last = piece.rows.version[piece.last[place]]
+            behind = (last["part"] == part[left]) & (last["offset"] > offset[left])
+            out[left] = hit & (behind | piece.odd[place])
+        return out
 
     def cut_early(self) -> dict[tuple[int, int], list[Truncate]]:
         """Truncates that are to fall on keys whose earlier version, by offset, has a later time: by key, open truncates only."""
