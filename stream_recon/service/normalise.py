@@ -30,7 +30,7 @@ logger = logging.getLogger("stream_recon.normalise")
 Spotted = tuple[str, Place]
 """A source's name, topic and partition."""
 
-POLL_MESSAGES = 10_000
+POLL_MESSAGES = 20_000
 """Messages taken at once: a decoder costs some ms a batch, however few."""
 
 COMMIT_SECONDS = 1.0
@@ -64,7 +64,7 @@ class Feed:
 @dataclass(slots=True)
 class Spot:
     """An upstream partition that this worker holds. ``reached``: next position to come; ``ended``: where it came to its end, if
-    nothing came since; ``heard``: when the last message came (monotonic).
+    nothing came since; ``heard``: when the last message came, or it was taken (monotonic); ``spoke``: one came since it was taken.
     """
 
     place: Place
@@ -73,6 +73,7 @@ class Spot:
     feeds: tuple[Feed, ...]
     reached: int
     heard: float
+    spoke: bool = False
     ended: int | None = None
     paused: bool = False
     idle: Idle | None = None
@@ -167,8 +168,11 @@ class NormaliseWorker:
         spot = self.spots.get((source.name, stretch.place))
         if spot is None:  # taken from us while it was on its way
             return
+        if not spot.feeds:  # its topology has stopped
+            source.pause([stretch.place])
+            return
         if self.ends is not None:
-            end = self.ends[source.name, stretch.place]
+            end = self.end_of(source, stretch.place)
             if stretch.offset[-1] >= end - 1:
                 stretch = _before(stretch, end)
                 self._read(spot, stretch)
@@ -179,7 +183,8 @@ class NormaliseWorker:
     def _read(self, spot: Spot, stretch: Stretch) -> None:
         if not len(stretch.offset):
             return
-        spot.reached, spot.ended, spot.idle, spot.heard = int(stretch.offset[-1]) + 1, None, None, self._clock()
+        spot.reached, spot.ended, spot.idle = int(stretch.offset[-1]) + 1, None, None
+        spot.heard, spot.spoke = self._clock(), True
         for feed in spot.feeds:
             first = int(np.searchsorted(stretch.offset, spot.position(feed).position))
             if first == len(stretch.offset):
@@ -200,8 +205,10 @@ class NormaliseWorker:
         if spot is None:
             return
         if self.ends is not None:
-            end = min(end, self.ends[source.name, place])
-        spot.reached = spot.ended = max(end, spot.reached)
+            end = min(end, self.end_of(source, place))
+        if end < spot.reached:  # told before the messages that came with it
+            return
+        spot.reached = spot.ended = end
         for feed in spot.feeds:
             if spot.position(feed).position < end:
                 upstream = feed.upstream(place, spot.topic_id)
@@ -312,6 +319,10 @@ class NormaliseWorker:
         saved = source.committed(places)
         begin = {}
         for place in places:
+            if not any(f.source is source and place[0] in f.view.side.topics for f in self.feeds):  # its topology has stopped
+                self.spots[source.name, place] = Spot(place, source, "", (), 0, self._clock())
+                begin[place] = saved[place].position if place in saved else 0
+                continue
             if place[0] not in topics:
                 raise BrokerError(f"topic {place[0]} is gone; make it again, or take it out of the topology")
             state = Saved.load(saved[place]) if place in saved else None
@@ -423,7 +434,7 @@ class NormaliseWorker:
     def _lost_position(self, source: Source, place: Place) -> None:
         """The next position is not there: the topic was made anew, or retention took messages before they were read."""
         spot = self.spots.get((source.name, place))
-        if spot is None:
+        if spot is None or not spot.feeds:
             return
         topic = source.describe([place[0]]).get(place[0])
         if topic is None:
@@ -461,21 +472,25 @@ class NormaliseWorker:
         self.writer.flush()
         self._settle()
         spot.topic_id, spot.safe, spot.paused = topic.id, {}, False
-        spot.reached, spot.ended, spot.heard = 0, None, self._clock()
+        spot.reached, spot.ended, spot.idle, spot.heard, spot.spoke = 0, None, None, self._clock(), False
         for feed in spot.feeds:
             self._announce(feed, spot)
         spot.source.seek(spot.place, 0)
 
     # ---- the end -------------------------------------------------------------------------------------------------------
 
+    def end_of(self, source: Source, place: Place) -> int:
+        """Where a partition's input ends; nothing of one that was not there at the start."""
+        assert self.ends is not None
+        return self.ends.get((source.name, place), 0)
+
     def finished(self) -> set[Spotted]:
         """Partitions held whose input (``ends``) is all safe and committed."""
-        assert self.ends is not None
         return {
             (s.source.name, s.place)
             for s in self.spots.values()
             if (s.source.name, s.place) not in self._dirty
-            and all(n.name in s.safe and s.safe[n.name].progress.position >= self.ends[s.source.name, s.place] for n in s.feeds)
+            and all(n.name in s.safe and s.safe[n.name].progress.position >= self.end_of(s.source, s.place) for n in s.feeds)
         }
 
     def close(self) -> None:

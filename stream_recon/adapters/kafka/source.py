@@ -6,7 +6,7 @@ A partition begins where it is told to; ``auto.offset.reset=error`` makes a posi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import starmap
+from itertools import groupby, starmap
 from typing import Any, Final
 
 import numpy as np
@@ -87,12 +87,12 @@ class KafkaSource:
             batch = self._consumer.consume(limit, seconds)
         except KafkaException as error:
             raise self._cluster.failed(f"reading in group {self._group.id}", error) from error
-        errors = [m for m in batch if m.error() is not None]
         polled = Polled([], {}, [], [])
-        if errors:
+        if any(map(Message.error, batch)):
+            for message in batch:
+                if message.error() is not None:
+                    self._error(message, polled)
             batch = [m for m in batch if m.error() is None]
-            for message in errors:
-                self._error(message, polled)
         if batch:
             polled.stretches.extend(_stretches(batch))
         return polled
@@ -213,25 +213,23 @@ def consumer_defaults(cluster: Cluster, group: Group) -> dict[str, Any]:
 
 def _stretches(batch: Sequence[Message]) -> list[Stretch]:
     """Messages by partition, each in order of offset: one list a column, then Arrow."""
-    names = [m.topic() for m in batch]
-    parts = [m.partition() for m in batch]
-    places = list(zip(names, parts, strict=True))
-    if places[0] == places[-1] and len(set(places)) == 1:
-        return [_stretch(places[0], batch)]
     by_place: dict[Any, list[Message]] = {}
-    for place, message in zip(places, batch, strict=True):
-        by_place.setdefault(place, []).append(message)
+    start = 0
+    for place, run in groupby(zip(map(Message.topic, batch), map(Message.partition, batch), strict=True)):
+        stop = start + sum(1 for _ in run)
+        by_place.setdefault(place, []).extend(batch[start:stop])
+        start = stop
     return list(starmap(_stretch, by_place.items()))
 
 
 def _stretch(place: Any, batch: Sequence[Message]) -> Stretch:
-    offset: npt.NDArray[np.int64] = np.array([m.offset() for m in batch], np.int64)
-    timestamp: npt.NDArray[np.int64] = np.array([m.timestamp()[1] for m in batch], np.int64)
+    offset: npt.NDArray[np.int64] = np.fromiter(map(Message.offset, batch), np.int64, len(batch))
+    timestamp: npt.NDArray[np.int64] = np.fromiter((t for _, t in map(Message.timestamp, batch)), np.int64, len(batch))
     if int(timestamp.min()) < 0:
         raise InputError(
             f"{place[0]}/{place[1]} has messages without a time (offset {offset[timestamp.argmin()]}): they were written by a "
             "client older than Kafka 0.10; read from a later position with start: TIME"
         )
-    key = pa.array([m.key() for m in batch], pa.binary())
-    value = pa.array([m.value() for m in batch], pa.binary())
+    key = pa.array(list(map(Message.key, batch)), pa.binary())
+    value = pa.array(list(map(Message.value, batch)), pa.binary())
     return Stretch(place, offset, timestamp, key, value)
