@@ -64,7 +64,7 @@ class Feed:
 @dataclass(slots=True)
 class Spot:
     """An upstream partition that this worker holds. ``reached``: next position to come; ``ended``: where it came to its end, if
-    nothing came since; ``heard``: when the last message came, or it was taken (monotonic); ``spoke``: one came since it was taken.
+    nothing came since; ``heard``: when the last message came, or it was taken (monotonic); ``spoke``: one came since then.
     """
 
     place: Place

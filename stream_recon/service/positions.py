@@ -73,7 +73,7 @@ class Saved:
             idle = None if values["idle"] is None else Idle(*values["idle"])
             views = {n: Kept(generation, Progress.of(progress)) for n, (generation, progress) in values["views"].items()}
             return Saved(values["id"], idle, views)
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise StateError(
                 f"position {commit.position} was committed by another program: no two programs may share a consumer group; "
                 "give another outputs.prefix"

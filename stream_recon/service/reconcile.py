@@ -168,11 +168,14 @@ class ReconcileWorker:
         store = self._open_store(home)
         reconciler = Reconciler(home, store, cache_bytes=self._cache_bytes)
         self.seats[home] = Seat(reconciler, store, outputs, done, self._clock(), done.position)
-        for other in self.seats.values():
-            other.reconciler.cache_bytes = self._cache_bytes // len(self.seats)
+        self._share_cache()
         if reconciler.position < done.position:
             logger.info("digest partition %s: folds %s to %s again", home, reconciler.position, done.position)
         return reconciler.position
+
+    def _share_cache(self) -> None:
+        for seat in self.seats.values():
+            seat.reconciler.cache_bytes = self._cache_bytes // len(self.seats)
 
     def _retake(self) -> None:
         for home, since in list(self._fenced.items()):
@@ -201,6 +204,7 @@ class ReconcileWorker:
         self._seconds += seat.outputs.seconds
         seat.outputs.close()
         seat.store.close()
+        self._share_cache()
 
     # ---- report --------------------------------------------------------------------------------------------------------
 

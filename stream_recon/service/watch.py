@@ -179,6 +179,8 @@ class Watch:
                 self._stalls.pop((job.name, name), None)
                 continue
             before = self._stalls.get((job.name, name))
+            if before is None and name not in decision.stalled and not self._known(feed):
+                continue
             if name in decision.stalled:
                 waiting = self._waiting(feed)
                 stall = Stall(job.name, name, decision.stalled[name], waiting, False, job.generation)
@@ -192,6 +194,11 @@ class Watch:
                     logger.warning(
                         "%s %s", feed.name, "speaks again" if stall.resumed else "is stalled: quiet while the other moves"
                     )
+
+    def _known(self, feed: Feed) -> bool:
+        """Whether enough was seen since its partitions were taken to say that a feed is not stalled, whoever said that it was."""
+        mine = [s for s in self._worker.spots.values() if feed in s.feeds]
+        return any(s.spoke for s in mine) or all(s.idle is not None for s in mine)
 
     def _note_rows(self, elsewhere: Mapping[str, Mapping[Place, Saved]]) -> None:
         """Remembers, as long as a feed speaks, how many rows its counterparts had brought."""
@@ -207,7 +214,7 @@ class Watch:
         return sum(self._now.get(f"{feed.job.name}/{other}", 0) for other in feed.job.counterparts(feed.view.id))
 
     def _waiting(self, feed: Feed) -> int:
-        return self._counterparts(feed) - self._rows.get(feed.name, 0)
+        return max(0, self._counterparts(feed) - self._rows.get(feed.name, 0))  # counts of a topic made anew begin at 0
 
     def _rows_of(self, feed: Feed, elsewhere: Mapping[Place, Saved]) -> int:
         mine = sum(s.position(feed).counts.rows for s in self._worker.spots.values() if feed in s.feeds)
@@ -223,7 +230,9 @@ class Watch:
                 continue
             paces = {
                 name: {
-                    place: self._done(Pace(clock, spot is None or spot.ended is not None), feed, place, spot)
+                    place: self._done(
+                        Pace(clock, spot is None or spot.ended is not None), feed, place, spot, elsewhere[feed.name]
+                    )
                     for place, (clock, spot, _) in self._clocks(feed, elsewhere[feed.name]).items()
                 }
                 for name, feed in feeds.items()
@@ -235,10 +244,12 @@ class Watch:
                 spot.paused = key in halted
                 (spot.source.pause if spot.paused else spot.source.resume)([spot.place])
 
-    def _done(self, pace: Pace, feed: Feed, place: Place, spot: Spot | None) -> Pace:
-        """A partition that ``run --once`` has read to its end is ahead of everything."""
-        ends = self._worker.ends
-        if ends is None or spot is None or spot.reached < ends[feed.source.name, place]:
+    def _done(self, pace: Pace, feed: Feed, place: Place, spot: Spot | None, elsewhere: Mapping[Place, Saved]) -> Pace:
+        """A partition that ``run --once`` has read to its end, here or elsewhere, is ahead of everything."""
+        if self._worker.ends is None:
+            return pace
+        reached = elsewhere[place].views[feed.name].progress.position if spot is None else spot.reached
+        if reached < self._worker.end_of(feed.source, place):
             return pace
         return Pace(ClockState(lift=-NEVER - 1, leading=False), caught_up=True)
 
