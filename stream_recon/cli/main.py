@@ -183,6 +183,34 @@ def demo(
 
 
 @commands.command()
+def bench(
+    messages: Annotated[int, typer.Option(min=1_000, help="Messages of both sides together.")] = 400_000,
+    keys: Annotated[int, typer.Option(min=1, help="Distinct keys.")] = 100_000,
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 4,
+    rate: Annotated[int, typer.Option(min=1, help="Rows a second of event time, each side.")] = 2_000,
+    faults: Annotated[float, typer.Option(min=0, max=0.01, help="Share of the source's rows that go wrong.")] = 0.001,
+    encoding: Annotated[str, typer.Option("--format", help="json or debezium-json.")] = "json",
+    schema: Annotated[bool, typer.Option("--schema", help="debezium-json with schemas embedded.")] = False,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes of each stage.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="How often; the figures are medians.")] = 1,
+    digest_partitions: Annotated[int | None, typer.Option(min=1, max=4096, help="Partitions of the digest log.")] = None,
+    bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The broker; default: KAFKA_BOOTSTRAP.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON there, too.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the topics.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure this machine on a real broker: CPU a message of every stage, against reading and hashing alone."""
+    from stream_recon.bench.data import Workload
+    from stream_recon.cli import benching
+
+    work = Workload(messages, keys, partitions, faults, rate)
+    options = benching.Options(
+        work, encoding, schema, workers, rounds, digest_partitions, bootstrap, out, keep=keep, as_json=as_json
+    )
+    raise typer.Exit(benching.bench(options))
+
+
+@commands.command()
 def version(as_json: Json = False) -> None:
     """Show the version."""
     if as_json:

@@ -1,0 +1,111 @@
+"""The service end to end on a real broker, against the cost of reading its topics at all: several workloads, one after the other.
+
+    python benchmarks/service.py                       one round of each, on KAFKA_BOOTSTRAP or on a broker of its own
+    python benchmarks/service.py --rounds 3 --write    also puts the figures into docs/performance.md and performance-service.json
+
+Each workload is one run of ``stream-recon bench``; the raw figures hold its command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from stream_recon.bench import figures  # noqa: E402
+from stream_recon.bench.data import Workload  # noqa: E402
+from stream_recon.cli.benching import Options, ending, heading, measured  # noqa: E402
+from stream_recon.cli.output import print_text  # noqa: E402
+from tools.kafka.broker import Broker  # noqa: E402
+
+DOCUMENT = ROOT / "docs" / "performance.md"
+FIGURES = ROOT / "docs" / "performance-service.json"
+BEGIN, END = "<!-- figures: benchmarks/service.py --write -->\n", "<!-- end of figures -->\n"
+
+
+def workloads(messages: int, rounds: int) -> dict[str, Options]:
+    """What is measured, by name. A message with its schema has 2 KB: fewer of them take the same time."""
+    return {
+        "json": Options(Workload(messages), rounds=rounds),
+        "json, 20,000 rows a second": Options(Workload(messages, rate=20_000), rounds=rounds),
+        "json, 1,000,000 keys": Options(Workload(messages, keys=1_000_000, rate=20_000), rounds=rounds),
+        "debezium-json": Options(Workload(messages), "debezium-json", rounds=rounds),
+        "debezium-json with schema": Options(Workload(messages // 2), "debezium-json", schema=True, rounds=rounds),
+    }
+
+
+@contextlib.contextmanager
+def broker() -> Iterator[None]:
+    """The broker of the environment, or one of its own."""
+    if os.environ.get("KAFKA_BOOTSTRAP"):
+        yield
+        return
+    with Broker() as own:
+        os.environ["KAFKA_BOOTSTRAP"] = own.bootstrap
+        try:
+            yield
+        finally:
+            del os.environ["KAFKA_BOOTSTRAP"]
+
+
+def section(results: dict[str, dict[str, Any]]) -> str:
+    """The part of the document that holds figures."""
+    first = next(iter(results.values()))
+    where, versions = first["machine"], first["versions"]
+    lines = [
+        f"Measured on {first['date'][:10]}: {where['cpu']}, {where['cores']} cores shared with the broker and others, "
+        f"Python {versions['python']},",
+        f"confluent-kafka {versions['confluent-kafka']}, {len(first['rounds'])} rounds each, the middle of them:",
+        "",
+        "| workload | stage | messages/s | CPU s a million | of the roofline | peak MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, result in results.items():
+        for i, cells in enumerate(figures.rows(result["stages"])):
+            stage, *rest = (cell.strip() for cell in cells)
+            lines.append(f"| {name if i == 0 else ''} | {stage} | {' | '.join(rest)} |")
+    return "\n".join(lines) + "\n"
+
+
+def written(document: str, part: str) -> str:
+    """The document with the figures between its two marks."""
+    before, _, rest = document.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    assert found, f"{DOCUMENT} has lost the marks between which the figures stand"
+    return f"{before}{BEGIN}{part}{END}{after}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=1_000_000, help="of both sides")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", action="append", help="this workload; repeat for more")
+    parser.add_argument("--write", action="store_true", help="put the figures into the documentation")
+    options = parser.parse_args()
+    results = {}
+    with broker():
+        for name, workload in workloads(options.messages, options.rounds).items():
+            if options.only and name not in options.only:
+                continue
+            results[name] = result = measured(workload)
+            print_text(heading(result), figures.table(result["stages"]), ending(result))
+            if not result["holds"]:
+                print(f"{name}: what was found is not what was planted: {result['found']}", file=sys.stderr)
+                return 1
+    if options.write:
+        FIGURES.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8"), section(results)), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
