@@ -26,8 +26,8 @@ from stream_recon.cli.worker import Task, normalising, reconciling
 from stream_recon.engine.pipeline import DISCREPANCIES
 from stream_recon.model.digest import End, encode
 from stream_recon.service.job import Opened
-from stream_recon.service.normalise import Spotted
 from stream_recon.service.report import NormaliseReport, ReconcileReport
+from stream_recon.service.spots import Spotted
 
 Samples = Mapping[str, Sample]
 NORMALISE, RECONCILE = "normalise", "reconcile"

@@ -24,8 +24,8 @@ from stream_recon.model.plan import SidePlan, TopologyPlan
 from stream_recon.normalise.discover import discover
 from stream_recon.ports import Commit, Place
 from stream_recon.service.job import Names, Opened
-from stream_recon.service.normalise import Spotted
 from stream_recon.service.opening import layout, live, positions, taken_up, warnings
+from stream_recon.service.spots import Spotted
 
 logger = logging.getLogger("stream_recon")
 

@@ -31,8 +31,8 @@ from stream_recon.errors import ConfigError, StateError, Unreachable
 from stream_recon.model.digest import End, encode
 from stream_recon.model.plan import TopologyPlan
 from stream_recon.service.job import Names, Opened
-from stream_recon.service.normalise import Spotted
 from stream_recon.service.report import NormaliseReport, ReconcileReport
+from stream_recon.service.spots import Spotted
 from stream_recon.service.standing import Standing
 
 logger = logging.getLogger("stream_recon")

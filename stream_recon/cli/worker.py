@@ -36,9 +36,10 @@ from stream_recon.model.plan import SidePlan
 from stream_recon.normalise.formats.heartbeat import commit_time
 from stream_recon.ports import Group, Source, Store
 from stream_recon.service.job import Job, Names, Opened
-from stream_recon.service.normalise import NormaliseWorker, Spotted
+from stream_recon.service.normalise import NormaliseWorker
 from stream_recon.service.reconcile import ReconcileWorker
 from stream_recon.service.report import NormaliseReport, ReconcileReport
+from stream_recon.service.spots import Spotted
 from stream_recon.service.watch import Watch
 
 EXIT_AGAIN: Final = 75

@@ -9,26 +9,22 @@ which the readers of the log know to drop. ``Watch`` looks after what is quiet a
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from stream_recon.engine.normaliser import Normaliser, Progress, SetAside
 from stream_recon.engine.pipeline import View, dead_letter
 from stream_recon.errors import BrokerError, InputError, StateError
 from stream_recon.limits import BLOCK_ROWS, FLUSH_SECONDS, PENDING_BYTES
 from stream_recon.model.digest import Block, Lift, Partition, Stall, encode
-from stream_recon.model.messages import Messages, Upstream
+from stream_recon.model.messages import Upstream
 from stream_recon.ports import Place, Source, Stretch, TopicInfo, Writer
 from stream_recon.service.job import Job, Names
-from stream_recon.service.positions import Idle, Kept, Saved
+from stream_recon.service.positions import Kept, Saved
+from stream_recon.service.sending import Reached, Sending
+from stream_recon.service.spots import Feed, Spot, Spotted, before, nothing, parts
 
 logger = logging.getLogger("stream_recon.normalise")
-
-Spotted = tuple[str, Place]
-"""A source's name, topic and partition."""
 
 POLL_MESSAGES = 20_000
 """Messages taken at once: a decoder costs some ms a batch, however few."""
@@ -39,58 +35,6 @@ PART_BYTES = 4 * 1024**2
 """Digest rows that are flushed together hold about so much: even if all go to one digest partition, its block is no larger than
 Kafka's bound on it (16 MiB).
 """
-
-
-@dataclass(slots=True)
-class Feed:
-    """One view of one topology as this worker reads it."""
-
-    job: Job
-    view: View
-    source: Source
-    normaliser: Normaliser
-    since: float | None = None
-    """When the oldest of what waits for a flush came in."""
-    letters: list[SetAside] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return f"{self.job.name}/{self.view.id}"
-
-    def upstream(self, place: Place, topic_id: str) -> Upstream:
-        return Upstream(self.view.id, *place, topic_id)
-
-
-@dataclass(slots=True)
-class Spot:
-    """An upstream partition that this worker holds. ``reached``: next position to come; ``ended``: where it came to its end, if
-    nothing came since; ``heard``: when the last message came, or it was taken (monotonic); ``spoke``: one came since then.
-    """
-
-    place: Place
-    source: Source
-    topic_id: str
-    feeds: tuple[Feed, ...]
-    reached: int
-    heard: float
-    spoke: bool = False
-    ended: int | None = None
-    paused: bool = False
-    idle: Idle | None = None
-    safe: dict[str, Kept] = field(default_factory=dict)
-    """What every digest partition has, by view; also the state of views that this worker does not run, as it was found."""
-
-    def position(self, feed: Feed) -> Progress:
-        return feed.normaliser.progress[feed.upstream(self.place, self.topic_id)]
-
-
-@dataclass(slots=True)
-class _Sent:
-    """Messages on their way, and how far each partition is once they are safe."""
-
-    left: int
-    bytes: int
-    reached: list[tuple[Spot, str, Kept]]
 
 
 class NormaliseWorker:
@@ -118,7 +62,7 @@ class NormaliseWorker:
         """Called when partitions were taken, before anything is read of them: whoever counts begins there."""
         self._names = names
         self._clock = clock
-        self._sent: deque[_Sent] = deque()
+        self._sending = Sending(writer)
         self._dirty: dict[Spotted, Spot] = {}
         self._committed = clock()
         self._widths: dict[tuple[str, str], int] = {}
@@ -131,7 +75,7 @@ class NormaliseWorker:
     def step(self) -> int:
         """Takes what is there, writes what is due, commits what is safe; returns the number of messages taken."""
         taken = 0
-        if sum(s.bytes for s in self._sent) < PENDING_BYTES:
+        if self._sending.pending_bytes < PENDING_BYTES:
             for source in self.sources:
                 taken += self._poll(source)
         else:
@@ -174,7 +118,7 @@ class NormaliseWorker:
         if self.ends is not None:
             end = self.end_of(source, stretch.place)
             if stretch.offset[-1] >= end - 1:
-                stretch = _before(stretch, end)
+                stretch = before(stretch, end)
                 self._read(spot, stretch)
                 self._ended(source, stretch.place, end)
                 return
@@ -190,7 +134,7 @@ class NormaliseWorker:
             if first == len(stretch.offset):
                 continue
             upstream = feed.upstream(spot.place, spot.topic_id)
-            for messages in _parts(upstream, stretch, first):
+            for messages in parts(upstream, stretch, first, PART_BYTES):
                 letters = feed.normaliser.add(messages)
                 feed.letters += letters
                 if feed.view.id == feed.view.side.name:
@@ -212,7 +156,7 @@ class NormaliseWorker:
         for feed in spot.feeds:
             if spot.position(feed).position < end:
                 upstream = feed.upstream(place, spot.topic_id)
-                feed.normaliser.add(_nothing(upstream), end)
+                feed.normaliser.add(nothing(upstream), end)
                 feed.since = feed.since if feed.since is not None else self._clock()
 
     def _stop(self, job: Job, reason: str) -> None:
@@ -244,53 +188,33 @@ class NormaliseWorker:
         blocks = feed.normaliser.flush()
         if not blocks:
             return
-        letters = [dead_letter(feed.job.name, feed.view, letter) for letter in feed.letters]
+        names = self._names
+        messages: list[tuple[str, int | None, bytes]] = [
+            (names.dead_letters, None, dead_letter(feed.job.name, feed.view, letter)) for letter in feed.letters
+        ]
+        messages += [(names.digests, home, encode(block)) for home, block in enumerate(blocks)]
         feed.letters = []
-        sent = self._sending(feed, blocks[0])
-        for letter in letters:
-            self._send(sent, self._names.dead_letters, None, letter)
-        for home, block in enumerate(blocks):
-            self._send(sent, self._names.digests, home, encode(block))
+        self._sending.send(messages, [self._reached(feed, range_.upstream) for range_ in blocks[0].ranges])
 
-    def _sending(self, feed: Feed, block: Block) -> _Sent:
-        reached = []
-        for range_ in block.ranges:
-            spot = self.spots[feed.source.name, (range_.topic, range_.partition)]
-            kept = Kept(feed.job.generation, feed.normaliser.progress[range_.upstream])
-            reached.append((spot, feed.name, kept))
-        sent = _Sent(0, 0, reached)
-        self._sent.append(sent)
-        return sent
-
-    def _send(self, sent: _Sent, topic: str, partition: int | None, value: bytes) -> None:
-        sent.left += 1
-        sent.bytes += len(value)
-
-        def done() -> None:
-            sent.left -= 1
-
-        self.writer.send(topic, partition, None, value, done)
+    def _reached(self, feed: Feed, upstream: Upstream) -> Reached:
+        spot = self.spots[feed.source.name, (upstream.topic, upstream.partition)]
+        return spot, feed.name, Kept(feed.job.generation, feed.normaliser.progress[upstream])
 
     def everywhere(self, feed: Feed, spot: Spot, record: Lift | Partition) -> None:
         """A record for every digest partition of a topology, after which the partition stands where its progress says."""
-        sent = _Sent(0, 0, [(spot, feed.name, Kept(feed.job.generation, spot.position(feed)))])
-        self._sent.append(sent)
         message = encode(record)
-        for home in range(feed.job.parallelism):
-            self._send(sent, self._names.digests, home, message)
+        messages = [(self._names.digests, home, message) for home in range(feed.job.parallelism)]
+        self._sending.send(messages, [self._reached(feed, feed.upstream(spot.place, spot.topic_id))])
 
     def once(self, record: Stall | Block, home: int) -> None:
         """A record for one digest partition, that moves no position."""
-        sent = _Sent(0, 0, [])
-        self._sent.append(sent)
-        self._send(sent, self._names.digests, home, encode(record))
+        self._sending.send([(self._names.digests, home, encode(record))])
 
     def _settle(self) -> None:
-        """Takes over what is safe by now, in the order in which it was sent."""
-        while self._sent and not self._sent[0].left:
-            for spot, name, kept in self._sent.popleft().reached:
-                spot.safe[name] = kept
-                self._dirty[spot.source.name, spot.place] = spot
+        """Takes over what is safe by now."""
+        for spot, name, kept in self._sending.settled():
+            spot.safe[name] = kept
+            self._dirty[spot.source.name, spot.place] = spot
 
     def publish(self, spot: Spot) -> None:
         """Has a partition's state committed soon, so that other workers see it."""
@@ -498,28 +422,3 @@ class NormaliseWorker:
         for source in self.sources:
             source.close()
         self.writer.close()
-
-
-def _parts(upstream: Upstream, stretch: Stretch, first: int) -> Iterator[Messages]:
-    """Messages from ``first`` on, in parts whose keys fit a block: one digest partition may get all of them."""
-    weight = stretch.key.nbytes if not stretch.key.null_count else stretch.key.nbytes + stretch.value.nbytes
-    count = len(stretch.offset)
-    size = max(1, count // (1 + weight // PART_BYTES))
-    for start in range(first, count, size):
-        part = slice(start, min(start + size, count))
-        yield Messages(upstream, stretch.offset[part], stretch.timestamp[part], stretch.key[part], stretch.value[part])
-
-
-def _before(stretch: Stretch, end: int) -> Stretch:
-    """The part of a stretch below ``end``."""
-    stop = int(np.searchsorted(stretch.offset, end))
-    if stop == len(stretch.offset):
-        return stretch
-    return Stretch(stretch.place, stretch.offset[:stop], stretch.timestamp[:stop], stretch.key[:stop], stretch.value[:stop])
-
-
-def _nothing(upstream: Upstream) -> Messages:
-    import pyarrow as pa
-
-    none = np.empty(0, np.int64)
-    return Messages(upstream, none, none, pa.array([], pa.binary()), pa.array([], pa.binary()))

@@ -22,10 +22,11 @@ from stream_recon.normalise.clock import NEVER, ClockState
 from stream_recon.ports import Place
 from stream_recon.service.job import Job
 from stream_recon.service.lifting import Decision, Seen, SeenFeed, decide
-from stream_recon.service.normalise import Feed, NormaliseWorker, Spot
+from stream_recon.service.normalise import NormaliseWorker
 from stream_recon.service.pacing import Pace, paused
 from stream_recon.service.positions import Idle, Saved
 from stream_recon.service.report import NormaliseReport, PartitionReport, StallReport
+from stream_recon.service.spots import Feed, Spot
 
 logger = logging.getLogger("stream_recon.normalise")
 

@@ -24,9 +24,10 @@ from stream_recon.model.plan import Format, SidePlan, TopologyPlan, TypeRule
 from stream_recon.normalise.reference import ReferenceDecoder
 from stream_recon.ports import Commit, Entry, Listener, Place, Polled, Stretch, TopicInfo
 from stream_recon.service.job import Job, Names, Opened
-from stream_recon.service.normalise import NormaliseWorker, Spotted
+from stream_recon.service.normalise import NormaliseWorker
 from stream_recon.service.opening import layout, live, positions
 from stream_recon.service.positions import Saved
+from stream_recon.service.spots import Spotted
 from stream_recon.service.watch import Watch
 from tests.laws.world import MemoryLog, MemoryStore
 

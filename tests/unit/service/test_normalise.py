@@ -19,7 +19,7 @@ from stream_recon.model.digest import Block, Counts, End, Partition, Range, enco
 from stream_recon.model.messages import Upstream
 from stream_recon.normalise.clock import ClockState
 from stream_recon.ports import Commit, Place, Polled, Stretch
-from stream_recon.service import normalise
+from stream_recon.service import normalise, spots
 from stream_recon.service.positions import Idle, Kept, Saved
 from tests.unit.service.fakes import BEGAN, COLUMNS, NAMES, Cut, Hand, House, S, Sent, plan, side
 
@@ -958,10 +958,9 @@ def test_what_is_flushed_together_is_bounded(monkeypatch: pytest.MonkeyPatch, *,
     assert committed(house) == 300
 
 
-def test_parts_make_up_the_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(normalise, "PART_BYTES", 1_000)
+def test_parts_make_up_the_stretch() -> None:
     for first in (0, 1, 7, 99):
-        parts = list(normalise._parts(Upstream("s", *A), wide(100, 50), first))
+        parts = list(spots.parts(Upstream("s", *A), wide(100, 50), first, 1_000))
         assert np.concatenate([p.offset for p in parts]).tolist() == list(range(first, 100))
         assert all(len(p) == len(p.key) == len(p.value) == len(p.timestamp) for p in parts)
         assert all(p.key[0].as_py()[8:14] == b"%06d" % p.offset[0] for p in parts)
