@@ -46,8 +46,8 @@ demo-kafka: $(READY) ## the same on a Kafka broker of its own, fetched by Maven 
 broker: $(READY) ## a Kafka broker in the foreground, data in .broker; prints KAFKA_BOOTSTRAP
 	@$(BIN)/python tools/kafka/broker.py
 
-test: $(READY) ## the whole test suite
-	@$(BIN)/python -m pytest
+test: $(READY) ## the whole test suite, real Kafka included; files side by side on the cores that there are
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(READY) ## format, lint, types, layers, quick tests: under a minute
 	@$(BIN)/ruff format --check .
