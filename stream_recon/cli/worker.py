@@ -7,8 +7,8 @@ outlives its supervisor. Exit codes as everywhere; any other is a crash, after w
 from __future__ import annotations
 
 import logging
+import os
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -84,7 +84,18 @@ def _silent(_: Report) -> None:
 
 
 def work(task: Task, pipe: Connection) -> None:
-    """The process. Ends by ``SystemExit``."""
+    """The process. Ends at once with its exit code: the destructor of a consumer that was not closed, as after a failure, may
+    wait for ever, and a worker that neither works nor ends is never started again.
+    """
+    code = 1
+    try:
+        code = _work(task, pipe)
+    finally:
+        pipe.close()
+        os._exit(code)
+
+
+def _work(task: Task, pipe: Connection) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor decides
     logging.getLogger("stream_recon").handlers[:] = [_Forward(pipe)]
     logging.getLogger("stream_recon").setLevel(logging.INFO)
@@ -95,13 +106,14 @@ def work(task: Task, pipe: Connection) -> None:
                 _loop(step, report, pipe, stop)
     except Unreachable as error:
         _send(pipe, Failure(str(error), EXIT_AGAIN))
-        sys.exit(EXIT_AGAIN)
+        return EXIT_AGAIN
     except ReconError as error:
         _send(pipe, Failure(str(error), EXIT_UNDELIVERED if isinstance(error, Undelivered) else EXIT_FAILED))
-        sys.exit(EXIT_FAILED)
+        return EXIT_FAILED
     except Exception:  # noqa: BLE001 - a bug of ours: told with its traceback, then the process ends as a crash
         _send(pipe, Failure(traceback.format_exc(), 1))
-        sys.exit(1)
+        return 1
+    return 0
 
 
 def _loop(step: Callable[[], None], report: Callable[[], Report], pipe: Connection, stop: Callable[[], bool]) -> None:
