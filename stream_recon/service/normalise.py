@@ -216,6 +216,11 @@ class NormaliseWorker:
             spot.safe[name] = kept
             self._dirty[spot.source.name, spot.place] = spot
 
+    def vow(self, feed: Feed, spot: Spot) -> None:
+        """Commits a lift before it is said: whoever takes the partition next keeps to it, also if this worker is killed."""
+        spot.safe[feed.name] = Kept(feed.job.generation, spot.position(feed))
+        self._commit([spot], wait=True)
+
     def publish(self, spot: Spot) -> None:
         """Has a partition's state committed soon, so that other workers see it."""
         self._dirty[spot.source.name, spot.place] = spot

@@ -160,7 +160,11 @@ class Watch:
         self._worker.flush(feed)
         upstream = feed.upstream(spot.place, spot.topic_id)
         position = spot.position(feed).position
+        safe = spot.safe.get(feed.name)
+        if safe is None or safe.progress.position != position:  # not all of it is safe yet: next time
+            return
         feed.normaliser.lift(upstream, to)
+        self._worker.vow(feed, spot)
         topic, partition = spot.place
         job = feed.job
         self._worker.everywhere(
