@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # The first interpreter that is new enough and can make a virtual environment; `make PYTHON=/path/to/python3 ...` overrides.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: help setup demo demo-kafka broker test check soak format bench schemas lock clean
+.PHONY: help setup demo demo-kafka broker test crash check soak format bench schemas lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,7 +47,10 @@ broker: $(READY) ## a Kafka broker in the foreground, data in .broker; prints KA
 	@$(BIN)/python tools/kafka/broker.py
 
 test: $(READY) ## the whole test suite, real Kafka included; files side by side on the cores that there are
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/kafka/test_exactly_once.py
+
+crash: $(READY) ## workers and whole runs killed, stopped and taken over on a real broker: some minutes, an idle machine
+	@$(BIN)/python -m pytest tests/kafka/test_exactly_once.py
 
 check: $(READY) ## format, lint, types, layers, quick tests: under a minute
 	@$(BIN)/ruff format --check .

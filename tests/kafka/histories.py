@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -209,26 +209,23 @@ def awaited(log: Iterable[Output], it: Lived, stops: Mapping[tuple[str, int], in
     return chains if read else None
 
 
-def folded_again(log: Iterable[Output], prefix: str) -> dict[str, list[bytes]]:
-    """What fresh readers of the log say, by output topic and, for certificates, in the order of each chain."""
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What fresh readers of the log say, by output topic, and where they stand at its end, by digest partition."""
+
+    said: Mapping[str, Sequence[bytes]]
+    readers: Mapping[int, Reconciler]
+
+
+def folded_again(log: Iterable[Output], prefix: str) -> Folded:
     said: dict[str, list[bytes]] = {}
-
-    def heard(event: Any) -> None:
-        said.setdefault(f"{prefix}.{event.topic}", []).append(event.body)
-
-    readers_of(log, heard)
-    return said
-
-
-def readers_of(log: Iterable[Output], heard: Callable[[Any], None] = lambda _: None) -> dict[int, Reconciler]:
-    """Fresh readers of the log, one a digest partition, at its end."""
     readers: dict[int, Reconciler] = {}
     for entry in log:
         reader = readers.setdefault(entry.partition, Reconciler(entry.partition, MemoryStore()))
         for event in reader.fold(Entry(entry.offset, entry.time, entry.key, entry.value)):
-            heard(event)
+            said.setdefault(f"{prefix}.{event.topic}", []).append(event.body)
         reader.commit()
-    return readers
+    return Folded(said, readers)
 
 
 # ---- what must hold ------------------------------------------------------------------------------------------------------
@@ -241,9 +238,6 @@ class Told:
     discrepancies: list[Json]
     certificates: list[Json]
     window: int
-
-    def covering(self, target: str, number: int) -> list[Json]:
-        return [c for c in self.of(target) if c["number"] <= number < c["number"] + c["windows"]]
 
     def certified(self, target: str) -> int:
         """Up to where every chain has its certificates: those of a run of windows without a row come with the next row."""
@@ -302,13 +296,18 @@ def disagreements(it: Lived, outputs: Sequence[Output], lifts: Lifts) -> Iterato
 
 
 class _Said:
-    """What ``expect._windows`` asks."""
+    """What ``expect._windows`` asks, as far as all chains have their certificates."""
 
     def __init__(self, of: Told) -> None:
         self.window = of.window
-        self.certificates = of.of
-        self.covering = of.covering
         self._told = of
+
+    def certificates(self, target: str) -> list[Json]:
+        end = self._told.certified(target) // self.window
+        return [c for c in self._told.of(target) if c["number"] + c["windows"] <= end]
+
+    def covering(self, target: str, number: int) -> list[Json]:
+        return [c for c in self._told.of(target) if c["number"] <= number < c["number"] + c["windows"]]
 
     def open_after(self, target: str, number: int) -> int:
         last = {c["chain"]: c["open"] for c in self._told.of(target) if c["number"] <= number}
@@ -328,9 +327,8 @@ def chains_broken(outputs: Iterable[Output], audit: str) -> Iterator[str]:
         heads[body["chain"]] = body["seq"] + 1, hashlib.sha256(o.value).hexdigest()
 
 
-def accounts_broken(it: Lived, log: Iterable[Output], lifts: Lifts) -> Iterator[str]:
+def accounts_broken(it: Lived, readers: Mapping[int, Reconciler], lifts: Lifts) -> Iterator[str]:
     """Law 3 from what the log counts: every position of every partition, by what stood there."""
-    readers = readers_of(log)
     shares = {home: reader.shares[it.name].known for home, reader in readers.items()}
     for account in expected(with_lifts(it.history, lifts)).accounts:
         (upstream,) = (u for u in shares[0] if (u.side, u.topic, u.partition) == (account.side, account.topic, account.partition))

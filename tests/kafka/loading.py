@@ -255,6 +255,15 @@ def ends(bootstrap: str, topics: Iterable[str], *, committed: bool) -> dict[Plac
     return {(place.topic, place.partition): future.result(WITHIN_S).offset for place, future in found.items()}
 
 
+def positions(bootstrap: str, group: str, topic: str) -> dict[Place, int]:
+    """Where a group has committed to be."""
+    asking = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
+    places = there(AdminClient({"bootstrap.servers": bootstrap}), [topic])
+    found = {(p.topic, p.partition): p.offset for p in asking.committed([TopicPartition(*p) for p in places], WITHIN_S)}
+    asking.close()
+    return {place: max(0, found[place]) for place in places}
+
+
 def read(bootstrap: str, topics: Sequence[str], *, committed: bool = True) -> list[Output]:
     """Everything in these topics, by topic, partition and offset."""
     stops = ends(bootstrap, topics, committed=committed)

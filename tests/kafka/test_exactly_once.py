@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -26,6 +27,7 @@ from stream_recon.model.digest import Block, Lift, decode
 from tests.cli.harness import COMMAND, ROOT
 from tests.kafka.histories import (
     HOMES,
+    Folded,
     Lived,
     accounts_broken,
     awaited,
@@ -39,7 +41,7 @@ from tests.kafka.histories import (
     told,
     with_lifts,
 )
-from tests.kafka.loading import Loader, Output, children, consumer, ends, held, output, read, there, until
+from tests.kafka.loading import Loader, Output, children, consumer, ends, held, output, positions, read, there, until
 from tests.oracle.laws import differing
 
 IDLE = "4s"
@@ -192,7 +194,9 @@ class Feeder:
 
 @dataclass(frozen=True)
 class Aftermath:
-    """A deployment after it was stopped: its histories, its log, its outputs and what was seen of them on the way."""
+    """A deployment after it was stopped: its histories, its log up to where that was folded, its outputs and what was seen of
+    them on the way.
+    """
 
     bootstrap: str
     prefix: str
@@ -201,9 +205,9 @@ class Aftermath:
     outputs: Sequence[Output]
     seen: Sequence[Output]
 
-    @property
-    def topics(self) -> list[str]:
-        return outputs_of(self.prefix)
+    @cached_property
+    def folded(self) -> Folded:
+        return folded_again(self.log, self.prefix)
 
     def of(self, kind: str) -> list[Output]:
         return [o for o in self.outputs if o.topic == f"{self.prefix}.{kind}"]
@@ -214,9 +218,8 @@ class Aftermath:
 
     def what_the_log_says(self) -> None:
         """The same digest log gives the same bytes: none is missing, none more, certificates in the order of their chains."""
-        said = folded_again(self.log, self.prefix)
-        for topic, kind in ((f"{self.prefix}.{kind}", kind) for kind in ("discrepancies", "audit")):
-            assert Counter(o.value for o in self.of(kind)) == Counter(said.get(topic, ()))
+        for kind in ("discrepancies", "audit"):
+            assert Counter(o.value for o in self.of(kind)) == Counter(self.folded.said.get(f"{self.prefix}.{kind}", ()))
 
     def what_the_oracle_says(self) -> None:
         wrong = [w for it in self.histories for w in disagreements(it, self.outputs, lifts_taken(self.log, it.name))]
@@ -235,12 +238,12 @@ class Aftermath:
         for it in self.histories:
             wrong = [
                 *ranges_broken(told(self.outputs, it)),
-                *accounts_broken(it, self.log, lifts_taken(self.log, it.name)),
+                *accounts_broken(it, self.folded.readers, lifts_taken(self.log, it.name)),
             ]
             assert not wrong, "\n".join(wrong[:10])
 
     def nothing_left_open(self) -> None:
-        for topics in (self.topics, [f"{self.prefix}.digests", f"{self.prefix}.topologies"]):
+        for topics in (outputs_of(self.prefix), [f"{self.prefix}.digests", f"{self.prefix}.topologies"]):
             assert ends(self.bootstrap, topics, committed=True) == ends(self.bootstrap, topics, committed=False)
 
     def nothing_vanished(self) -> None:
@@ -268,11 +271,12 @@ class Stage:
         self.reader = Reader(bootstrap, outputs_of(prefix))
         self.log = Reader(bootstrap, [f"{prefix}.digests"])
 
-    def rest(self) -> None:
+    def rest(self, service: Service) -> None:
         """Until all windows with a row in them are closed."""
         stops = {it.name: ends(self.bootstrap, it.partitions(), committed=False) for it in self.histories}
 
         def closed() -> bool:
+            assert service.running, service.log[-3000:]
             log, reached = list(self.log.seen), self.reader.closed()
             wanted = [awaited(log, it, stops[it.name]) for it in self.histories]
             return all(of and all(reached.get(chain, 0) >= end for chain, end in of.items()) for of in wanted)
@@ -281,7 +285,10 @@ class Stage:
 
     def over(self) -> Aftermath:
         seen = self.reader.finish()
-        log = read(self.bootstrap, [f"{self.prefix}.digests"])
+        self.log.finish()
+        digests = f"{self.prefix}.digests"
+        said = positions(self.bootstrap, f"{self.prefix}.reconcile", digests)
+        log = [o for o in read(self.bootstrap, [digests]) if o.offset < said[o.topic, o.partition]]
         outputs = read(self.bootstrap, outputs_of(self.prefix))
         return Aftermath(self.bootstrap, self.prefix, self.histories, log, outputs, seen)
 
@@ -319,7 +326,7 @@ def killed(broker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Af
         service.start("empty")
         service.settled()
         stage.feeder.feed(0)
-        stage.rest()
+        stage.rest(service)
         assert service.stop() == 0, service.log[-3000:]
         yield stage.over()
     finally:
@@ -380,12 +387,30 @@ def test_what_a_killed_run_held_is_taken_over_by_another(bootstrap: str, prefix:
         stage.feeder.feed(0.4)
         one.kill()
         stage.feeder.feed(0)
-        stage.rest()
+        stage.rest(other)
         assert len(other.held) == HOMES
         assert other.stop() == 0, other.log[-3000:]
     finally:
         one.kill()
         other.kill()
+    everything(stage.over())
+
+
+def test_killed_workers_come_back_where_the_broker_shares_the_work_out(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    it = by_hand("one", prefix, [(0, 1), (1, 2), (8, 3)], [(0, 1), (8, 3)])
+    stage = Stage(bootstrap, f"{prefix}out", tmp_path, [it], kafka={"group.protocol": "consumer"})
+    service = Service(bootstrap, tmp_path, stage.topologies, "one", workers=1)
+    try:
+        for place in stage.loader.waiting:
+            stage.loader.put(place)
+        service.start()
+        for pids in service.settled().values():
+            os.kill(pids[0], signal.SIGKILL)
+        stage.loader.put_all()
+        stage.rest(service)
+        assert service.stop() == 0, service.log[-3000:]
+    finally:
+        service.kill()
     everything(stage.over())
 
 
@@ -414,18 +439,19 @@ def test_workers_that_stood_still_beyond_their_time_say_nothing_twice_and_work_o
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
         stage.feeder.feed(0)
-        stage.rest()
+        stage.rest(service)
         until(lambda: all(held(pid, service.state) for pid in service.workers()["reconcile"]))
         assert service.stop() == 0, service.log[-3000:]
     finally:
         service.kill()
+    uncommitted.finish()
     everything(stage.over())
 
 
 # ---- what is cut in the middle ---------------------------------------------------------------------------------------------
 
 
-def test_a_step_of_several_transactions_that_is_cut_off_in_each_is_said_once(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_a_step_of_several_transactions_that_is_cut_off_twice_is_said_once(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     many = 10_000
     assert many > 2 * EVENTS_A_TRANSACTION
     it = by_hand("wide", prefix, [*((0, key) for key in range(many)), (8, 0)], [(0, 0), (8, 0)])
@@ -446,6 +472,7 @@ def test_a_step_of_several_transactions_that_is_cut_off_in_each_is_said_once(boo
         assert service.stop() == 0, service.log[-3000:]
     finally:
         service.kill()
+    uncommitted.finish()
     assert any(cut), "no transaction was open when its producer was killed: the kills came too late"
     of = stage.over()
     opened = [o.body["key"]["id"] for o in of.of("discrepancies")]
@@ -469,7 +496,7 @@ def test_a_lift_that_was_said_holds_although_its_giver_was_killed(bootstrap: str
         until(lambda: any(isinstance(decode(o.value), Lift) for o in list(stage.log.seen)), every=0.001)
         os.kill(giver, signal.SIGKILL)
         stage.loader.put_all()
-        stage.rest()
+        stage.rest(service)
         assert service.stop() == 0, service.log[-3000:]
     finally:
         service.kill()
@@ -496,7 +523,7 @@ def test_topologies_that_come_later_are_read_from_their_beginning(bootstrap: str
         until(lambda: rows_in(stage.log.seen, "waits") == 5)
         assert service.stop() == 0, service.log[-3000:]
         grown.start()
-        stage.rest()
+        stage.rest(grown)
         assert grown.stop() == 0, grown.log[-3000:]
     finally:
         service.kill()
