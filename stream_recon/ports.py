@@ -37,10 +37,14 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A consumer group, and the name under which this worker is a lasting member of it (None: a passing one)."""
+    """A consumer group, and the name under which this worker is a lasting member of it (None: a passing one).
+
+    ``topics``: what it subscribes to, if that may be something else after a restart.
+    """
 
     id: str
     member: str | None = None
+    topics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

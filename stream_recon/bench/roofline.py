@@ -6,6 +6,7 @@ No program that looks at every message in Python can be cheaper than this; how n
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Final
@@ -32,6 +33,7 @@ _SETTINGS: Final = {
 
 def work(settings: Settings, ends: Mapping[Place, int], pipe: Connection) -> None:
     """The process: sends ``(first, last)`` readings, or the text of what failed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches it too: it ends without a word
     try:
         pipe.send(measured(Cluster(settings), ends))
     except (BrokerError, KafkaException) as error:

@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 _PAUSE_SECONDS: Final = 0.5
 _OTHERS_SECONDS: Final = 5.0
+_LEAVE_SECONDS: Final = 15.0
 REACH_SECONDS: Final = 15.0
 SAMPLED: Final = 1_000
 """Messages at either end of each partition in which columns are looked for."""
@@ -99,11 +100,31 @@ class Deployment:
         return Topics(self.cluster).ensure(own)[names.digests]
 
     def remove(self, *, outputs: bool) -> None:
-        """Deletes the deployment's log and groups, and with ``outputs`` what it put out."""
-        names = self.names
+        """Deletes the deployment's groups and log, and with ``outputs`` what it put out.
+
+        Raises:
+            BrokerError: not all of it could be deleted; a group that still has a member is told before anything else goes.
+        """
+        self.forget()
+        self.delete(outputs=outputs)
+
+    def forget(self) -> None:
+        """Deletes the deployment's groups.
+
+        Raises:
+            BrokerError: one has members, or no answer.
+        """
         for cluster in {c.id: c for c in (self.cluster, *(cluster_of(s.kafka) for s in self._sides()))}.values():
-            Topics(cluster).forget_groups([names.normalise])
-        Topics(self.cluster).forget_groups([names.reconcile])
+            Topics(cluster).forget_groups([self.names.normalise])
+        Topics(self.cluster).forget_groups([self.names.reconcile])
+
+    def delete(self, *, outputs: bool) -> None:
+        """Deletes the deployment's log, and with ``outputs`` what it put out.
+
+        Raises:
+            BrokerError: not allowed, or no answer.
+        """
+        names = self.names
         topics = [names.digests, names.topologies]
         topics += [names.discrepancies, names.audit, names.dead_letters] if outputs else []
         Topics(self.cluster).delete(topics)
@@ -200,6 +221,23 @@ class Deployment:
                 places = [(u.topic, u.partition) for u, _ in view.partitions]
                 found |= {(cluster.id, p): end for p, end in Topics(cluster).ends(places, committed=True).items()}
         return found
+
+
+def removed(remove: Callable[[], None], what: str, tell: Callable[[str], None]) -> None:
+    """Deletes, or tells what is left behind: neither a verdict nor whatever else went wrong is hidden by that. A member that has
+    just left, or was killed, may be in its group for a while.
+    """
+    deadline = time.monotonic() + _LEAVE_SECONDS
+    while True:
+        try:
+            remove()
+        except BrokerError as error:
+            if isinstance(error, Unreachable) or time.monotonic() > deadline:
+                tell(f"left behind: {what}: {error}")
+                return
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _patiently(ask: Callable[[], T]) -> T:

@@ -24,13 +24,13 @@ from stream_recon.adapters.kafka.peek import SETTINGS
 from stream_recon.adapters.kafka.topics import OwnTopic, Topics
 from stream_recon.cli import collecting
 from stream_recon.cli.clusters import cluster_of
-from stream_recon.cli.deployment import REACH_SECONDS, Deployment
+from stream_recon.cli.deployment import REACH_SECONDS, Deployment, removed
 from stream_recon.cli.output import say
 from stream_recon.cli.supervisor import Report, Supervisor
 from stream_recon.cli.worker import Task
 from stream_recon.engine.pipeline import AUDIT, DEAD_LETTERS, DISCREPANCIES
 from stream_recon.engine.terms import Event
-from stream_recon.errors import BrokerError, StateError, Unreachable
+from stream_recon.errors import StateError
 from stream_recon.model.plan import TopologyPlan
 from stream_recon.ports import Place
 from stream_recon.service.job import Names, Opened
@@ -46,7 +46,6 @@ _KEPT: Final = {
 }
 """A source topic holds what is sent, with the times that it is sent with, whatever the broker's defaults are."""
 
-_LEAVE_SECONDS: Final = 15.0
 """A worker that was killed is a member of its group until its session is over."""
 
 _PAUSE_SECONDS: Final = 0.5
@@ -117,7 +116,7 @@ def sources(partitions: Mapping[str, int]) -> Iterator[Sources]:
         Topics(cluster).ensure([OwnTopic(name, count, _KEPT, count) for name, count in partitions.items()])
         yield Sources(cluster)
     finally:
-        _removed(lambda: Topics(cluster).delete(partitions), ", ".join(partitions))
+        removed(lambda: Topics(cluster).delete(partitions), ", ".join(partitions), say)
 
 
 # ---- the service -------------------------------------------------------------------------------------------------------
@@ -267,7 +266,8 @@ def hosted(plans: Sequence[TopologyPlan], state: Path, digest_partitions: int) -
             if service is not None:
                 service.close()
         finally:
-            _removed(lambda: deployment.remove(outputs=True), f"topics and groups that begin with {deployment.names.prefix}.")
+            what = f"topics and groups that begin with {deployment.names.prefix}."
+            removed(lambda: deployment.remove(outputs=True), what, say)
 
 
 class _Outputs:
@@ -312,18 +312,3 @@ def _warned(record: logging.LogRecord, worker: str) -> None:
     """A log record of a worker, if it is more than what everybody expects."""
     if record.levelno >= logging.WARNING:
         say(f"{worker}: {record.getMessage()}")
-
-
-def _removed(remove: Callable[[], None], what: str) -> None:
-    """Deletes, or says what is left behind: whatever else went wrong is not hidden by that."""
-    deadline = time.monotonic() + _LEAVE_SECONDS
-    while True:
-        try:
-            remove()
-        except BrokerError as error:
-            if isinstance(error, Unreachable) or time.monotonic() > deadline:
-                say(f"left behind: {what}: {error}")
-                return
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return

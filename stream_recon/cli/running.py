@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.adapters.kafka.writer import KafkaWriter
 from stream_recon.cli import collecting
 from stream_recon.cli.clusters import cluster_of
-from stream_recon.cli.deployment import Deployment
+from stream_recon.cli.deployment import Deployment, removed
 from stream_recon.cli.live import Screen
 from stream_recon.cli.output import EXIT_FAILED, EXIT_FINE, print_json
 from stream_recon.cli.supervisor import Report, Supervisor
@@ -241,7 +242,7 @@ class _Service:
             finally:
                 self._supervisor.stop()
                 if not self._stop:
-                    self._deployment.remove(outputs=False)
+                    self._clear()
         self._screen.close()
         bodies = collecting.bodies(self._deployment.cluster, self._names, marks, (RUN_HEADER, run_id.encode()))
         summary = collecting.summary(opened, bodies, self._partitions(), self._stopped)
@@ -253,6 +254,11 @@ class _Service:
             collecting.show(summary)
         code: int = summary["exit_code"]
         return code
+
+    def _clear(self) -> None:
+        """Deletes what only this run used. The verdict is out by now: what cannot be deleted is told, and no more."""
+        removed(partial(self._deployment.delete, outputs=False), self._names.digests, logger.warning)
+        removed(self._deployment.forget, f"groups {self._names.normalise} and {self._names.reconcile}", logger.warning)
 
     def _until(self, done: Any) -> None:
         while not done():

@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -64,10 +65,11 @@ class Supervisor:
         self._revise = revise
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[str, _Worker] = {}
-        self._again: dict[str, tuple[float, Task, int, int]] = {}
+        self._again: dict[str, tuple[float, Task, int]] = {}
+        self._incarnations: Counter[str] = Counter()
 
-    def start(self, task: Task, incarnation: int = 0, crashes: int = 0) -> None:
-        """Starts one worker."""
+    def start(self, task: Task, crashes: int = 0) -> None:
+        """Starts one worker. Each one of a name that follows another is a further incarnation, whatever ended that."""
         mine, theirs = self._context.Pipe()
         process = self._context.Process(target=work, args=(task, theirs), name=task.worker, daemon=True)
         held = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C while a worker still loads is for the supervisor
@@ -76,7 +78,8 @@ class Supervisor:
         finally:
             signal.signal(signal.SIGINT, held)
         theirs.close()
-        self._workers[task.worker] = _Worker(task, process, mine, incarnation, time.monotonic(), crashes)
+        self._workers[task.worker] = _Worker(task, process, mine, self._incarnations[task.worker], time.monotonic(), crashes)
+        self._incarnations[task.worker] += 1
 
     @property
     def pids(self) -> dict[str, int]:
@@ -99,10 +102,10 @@ class Supervisor:
             if not worker.process.is_alive():
                 self._hear(worker)
                 self._ended(name, worker)
-        for name, (due, task, incarnation, crashes) in list(self._again.items()):
+        for name, (due, task, crashes) in list(self._again.items()):
             if time.monotonic() >= due:
                 del self._again[name]
-                self.start(self._revise(task), incarnation, crashes)
+                self.start(self._revise(task), crashes)
 
     def _hear(self, worker: _Worker) -> None:
         try:
@@ -138,7 +141,7 @@ class Supervisor:
             else f"exit {code}"
         )
         logger.error("%s ended (%s); started again in %.0f s", name, why, pause)
-        self._again[name] = time.monotonic() + pause, worker.task, worker.incarnation + 1, crashes
+        self._again[name] = time.monotonic() + pause, worker.task, crashes
 
     def stop(self, names: Sequence[str] | None = None) -> None:
         """Stops workers in order and waits for them; what does not stop in ``STOP_SECONDS`` is killed."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from stream_recon.adapters.kafka.client import Settings
 from stream_recon.adapters.kafka.digests import KafkaDigests
@@ -84,36 +84,34 @@ def _silent(_: Report) -> None:
 
 
 def work(task: Task, pipe: Connection) -> None:
-    """The process. Ends at once with its exit code: the destructor of a consumer that was not closed, as after a failure, may
-    wait for ever, and a worker that neither works nor ends is never started again.
+    """The process. After a failure it ends while that is still being handled: the destructor of a consumer that was not closed
+    may wait for ever, and a worker that neither works nor ends is never started again.
     """
-    code = 1
     try:
-        code = _work(task, pipe)
-    finally:
-        pipe.close()
-        os._exit(code)
+        _work(task, pipe)
+    except Unreachable as error:
+        _end(pipe, Failure(str(error), EXIT_AGAIN), EXIT_AGAIN)
+    except ReconError as error:
+        _end(pipe, Failure(str(error), EXIT_UNDELIVERED if isinstance(error, Undelivered) else EXIT_FAILED), EXIT_FAILED)
+    except Exception:  # noqa: BLE001 - a bug of ours: told with its traceback, then the process ends as a crash
+        _end(pipe, Failure(traceback.format_exc(), 1), 1)
+    os._exit(0)
 
 
-def _work(task: Task, pipe: Connection) -> int:
+def _end(pipe: Connection, failure: Failure, code: int) -> NoReturn:
+    _send(pipe, failure)
+    pipe.close()
+    os._exit(code)
+
+
+def _work(task: Task, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor decides
     logging.getLogger("stream_recon").handlers[:] = [_Forward(pipe)]
     logging.getLogger("stream_recon").setLevel(logging.INFO)
-    try:
-        with _Stop(pipe) as stop:
-            stage = normalising if task.stage == "normalise" else reconciling
-            with stage(task, partial(_send, pipe)) as (step, report):
-                _loop(step, report, pipe, stop)
-    except Unreachable as error:
-        _send(pipe, Failure(str(error), EXIT_AGAIN))
-        return EXIT_AGAIN
-    except ReconError as error:
-        _send(pipe, Failure(str(error), EXIT_UNDELIVERED if isinstance(error, Undelivered) else EXIT_FAILED))
-        return EXIT_FAILED
-    except Exception:  # noqa: BLE001 - a bug of ours: told with its traceback, then the process ends as a crash
-        _send(pipe, Failure(traceback.format_exc(), 1))
-        return 1
-    return 0
+    with _Stop(pipe) as stop:
+        stage = normalising if task.stage == "normalise" else reconciling
+        with stage(task, partial(_send, pipe)) as (step, report):
+            _loop(step, report, pipe, stop)
 
 
 def _loop(step: Callable[[], None], report: Callable[[], Report], pipe: Connection, stop: Callable[[], bool]) -> None:
@@ -176,16 +174,18 @@ def _send(pipe: Connection, message: object) -> None:
 def normalising(task: Task, tell: Tell = _silent) -> Iterator[Stage]:
     """A normalise worker as a step and a report; ``tell`` gets a report whenever partitions were taken."""
     sources: dict[str, KafkaSource] = {}
+    sides = [side for opened in task.opened for side in opened.layout.plan.sides]
 
     def source_of(view: View) -> Source:
         cluster = cluster_of(view.side.kafka)
         if cluster.id not in sources:
             member = task.member and f"{task.member}-{len(sources)}"
-            sources[cluster.id] = KafkaSource(cluster, Group(task.names.normalise, member))
+            topics = {t for s in sides if cluster_of(s.kafka).id == cluster.id for t in s.topics}
+            sources[cluster.id] = KafkaSource(cluster, Group(task.names.normalise, member, tuple(sorted(topics))))
         return sources[cluster.id]
 
     jobs = [Job(opened, decoder) for opened in task.opened]
-    beats = _Heartbeats([s for o in task.opened for s in o.layout.plan.sides])
+    beats = _Heartbeats(sides)
     writer = KafkaWriter(cluster_of(task.cluster), task.names.once)
     worker = NormaliseWorker(jobs, source_of, writer, task.names, time.monotonic, task.ends)
     watch = Watch(worker, beats.last, time.monotonic, lifts=task.ends is None)

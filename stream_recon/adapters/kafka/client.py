@@ -134,6 +134,11 @@ class Cluster:
         code, text = cause.code(), cause.str()
         if code in _FENCED or (code == KafkaError._FATAL and "fenced" in text):  # beside "fatal" only the text says why
             return Fenced(f"{what}: another worker holds this place now ({text}); give each worker a name of its own with --name")
+        if code == KafkaError.UNRELEASED_INSTANCE_ID or (code == KafkaError._FATAL and "still used" in text):
+            return Unreachable(
+                f"{what}: the group still has a member of this name ({text}); one that ended without leaving is forgotten when "
+                "its session is over; if another worker has this name, give each one its own with --name"
+            )
         if code in _FORBIDDEN:
             return BrokerError(f"{what}: {self.name} does not allow it ({text}); {_FORBIDDEN[code]}")
         why = self.trouble or self._lines.reason

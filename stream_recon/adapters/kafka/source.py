@@ -6,6 +6,7 @@ A partition begins where it is told to; ``auto.offset.reset=error`` makes a posi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from itertools import groupby, starmap
 from typing import Any, Final
 
@@ -196,11 +197,19 @@ def consumer_settings(cluster: Cluster, group: Group) -> dict[str, Any]:
         "isolation.level": "read_committed",
         "allow.auto.create.topics": False,
     }
+    classic = cluster.settings.get("group.protocol") != "consumer"  # else the broker assigns
     if group.member is not None:
-        settings["group.instance.id"] = group.member
-    if cluster.settings.get("group.protocol") != "consumer":  # there the broker assigns
+        settings["group.instance.id"] = f"{group.member}{_subscription(group)}" if classic else group.member
+    if classic:
         settings["partition.assignment.strategy"] = "cooperative-sticky"
     return settings
+
+
+def _subscription(group: Group) -> str:
+    """Names what is subscribed to. A member that comes back under its name is given what it had, and nobody looks whether it now
+    asks for more (KAFKA-12759); one with another name is a new member, with which all is shared out anew.
+    """
+    return "-" + sha256("\n".join(sorted(group.topics)).encode()).hexdigest()[:8] if group.topics else ""
 
 
 def consumer_defaults(cluster: Cluster, group: Group) -> dict[str, Any]:

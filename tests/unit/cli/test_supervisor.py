@@ -1,0 +1,90 @@
+"""Worker processes end when they should, and those that follow are told apart. The workers here read nothing."""
+
+import multiprocessing
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from stream_recon.cli import supervisor, worker
+from stream_recon.cli.output import EXIT_FAILED
+from stream_recon.cli.supervisor import Report, Supervisor
+from stream_recon.cli.worker import Failure, Task
+from stream_recon.errors import BrokerError
+from stream_recon.service.job import Names
+from stream_recon.service.report import NormaliseReport
+
+TASK = Task("normalise", "normalise-0", None, Names("recon"), (("bootstrap.servers", "127.0.0.1:1"),), (), Path("state"))
+REPORT = NormaliseReport((), (), {}, 0, 0)
+WITHIN_S = 30.0
+
+
+class Clings:
+    """As a consumer that was not closed: its destructor waits for what never comes."""
+
+    def __del__(self) -> None:
+        time.sleep(3600)
+
+
+@contextmanager
+def failing(task: Task, tell: worker.Tell = print) -> Iterator[worker.Stage]:
+    held = Clings()
+    if held.__class__ is Clings:
+        raise BrokerError("it is refused")
+    yield lambda: None, lambda: REPORT
+
+
+@contextmanager
+def reporting(task: Task, tell: worker.Tell = print) -> Iterator[worker.Stage]:
+    yield lambda: time.sleep(0.01), lambda: REPORT
+
+
+def fails(task: Task, pipe: Connection) -> None:
+    worker.normalising = failing
+    worker.work(task, pipe)
+
+
+def reports(task: Task, pipe: Connection) -> None:
+    worker.normalising = reporting
+    worker.work(task, pipe)
+
+
+def test_a_worker_that_failed_ends_although_what_it_leaves_behind_does_not() -> None:
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=fails, args=(TASK, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    process.join(WITHIN_S)
+    try:
+        assert process.exitcode == EXIT_FAILED
+        assert mine.recv() == Failure("it is refused", EXIT_FAILED)
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_a_worker_that_is_started_again_in_order_is_heard_as_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "work", reports)
+    heard: list[tuple[str, int]] = []
+
+    def hear(name: str, incarnation: int, _: Report) -> None:
+        heard.append((name, incarnation))
+
+    def nothing(*_: object) -> None: ...
+
+    tree = Supervisor(hear, nothing, nothing)
+    deadline = time.monotonic() + WITHIN_S
+    try:
+        for incarnation in (0, 1):
+            tree.start(TASK)
+            while ("normalise-0", incarnation) not in heard:
+                assert time.monotonic() < deadline
+                tree.turn()
+            tree.stop()
+    finally:
+        tree.stop()
+    assert {incarnation for _, incarnation in heard} == {0, 1}
