@@ -99,7 +99,7 @@ class NormaliseWorker:
         for stretch in polled.stretches:
             self._take(source, stretch)
         for place, end in polled.ends.items():
-            self._ended(source, place, end)
+            self.ended(source, place, end)
         for place in polled.lost:
             self._lost_position(source, place)
         for topic in polled.gone:
@@ -120,7 +120,7 @@ class NormaliseWorker:
             if stretch.offset[-1] >= end - 1:
                 stretch = before(stretch, end)
                 self._read(spot, stretch)
-                self._ended(source, stretch.place, end)
+                self.ended(source, stretch.place, end)
                 return
         self._read(spot, stretch)
 
@@ -143,7 +143,7 @@ class NormaliseWorker:
                     self.flush(feed)
             feed.since = feed.since if feed.since is not None else self._clock()
 
-    def _ended(self, source: Source, place: Place, end: int) -> None:
+    def ended(self, source: Source, place: Place, end: int) -> None:
         """All positions below ``end`` were handed over: those that brought no message are unused."""
         spot = self.spots.get((source.name, place))
         if spot is None:

@@ -1,7 +1,8 @@
 """What a normalise worker looks after between batches: quiet partitions (DESIGN 3.3), sides that run ahead (section 5).
 
     every second     pace: pause what is too far ahead, go on with what is not
-    every 5 seconds  what others have committed, heartbeats -> the broker's time -> ends, asked anew -> lifts and stalls
+    every 5 seconds  silence without a word that this is the end: asked for, or fetched anew
+                     what others have committed, heartbeats -> the broker's time -> ends, asked anew -> lifts and stalls
 
 The order matters: whatever vouches for a lift is looked at before the ends are asked, so a row that was sent later cannot be
 overtaken.
@@ -26,12 +27,14 @@ from stream_recon.service.normalise import NormaliseWorker
 from stream_recon.service.pacing import Pace, paused
 from stream_recon.service.positions import Idle, Saved
 from stream_recon.service.report import NormaliseReport, PartitionReport, StallReport
-from stream_recon.service.spots import Feed, Spot
+from stream_recon.service.spots import Feed, Spot, Spotted
 
 logger = logging.getLogger("stream_recon.normalise")
 
 PACE_SECONDS: Final = 1.0
 LIFT_SECONDS: Final = 5.0
+SILENT_SECONDS: Final = 5.0
+SEEK_SECONDS: Final = 30.0
 TOPIC_SECONDS: Final = 10.0
 _STALE_US: Final = 15_000_000
 """What another worker said of an idle partition counts for so long: it says it anew every 5 s."""
@@ -47,7 +50,8 @@ class Watch:
         self._heartbeat = heartbeat
         self._clock = clock
         self._lifts = lifts
-        self._paced = self._lifted = self._looked = clock()
+        self._paced = self._lifted = self._looked = self._listened = clock()
+        self._sought: dict[Spotted, float] = {}
         self._ticked = False
         self._stalls: dict[tuple[str, str], Stall] = {}
         self._rows: dict[str, int] = {}
@@ -67,6 +71,9 @@ class Watch:
             logger.warning("%s", error)
 
     def _tend(self, now: float) -> None:
+        if now - self._listened >= SILENT_SECONDS:
+            self._listened = now
+            self._look_for_ends(now)
         quiet = self._quiet(now)
         due = now - self._lifted >= LIFT_SECONDS or any(s.idle is None for s in quiet)
         elsewhere = self._elsewhere()
@@ -79,6 +86,26 @@ class Watch:
             self._look_at_topics()
 
     # ---- what is known -------------------------------------------------------------------------------------------------
+
+    def _look_for_ends(self, now: float) -> None:
+        """Partitions that say nothing, not even that they are at their end: librdkafka tells an end once, and where a partition
+        is lost and taken again that word can be lost with it. What has an end further on is fetched anew.
+        """
+        spots = self._worker.spots
+        silent = {
+            k: s for k, s in spots.items() if s.feeds and s.ended is None and not s.paused and now - s.heard >= SILENT_SECONDS
+        }
+        self._sought = {key: when for key, when in self._sought.items() if key in silent}
+        for source in self._worker.sources:
+            topics = self._worker.look(source) if any(s.source is source for s in silent.values()) else {}
+            mine = {k: s for k, s in silent.items() if s.source is source and s.place[0] in topics}
+            ends = source.ends([s.place for s in mine.values()]) if mine else {}
+            for key, spot in mine.items():
+                if ends[spot.place] == spot.reached:
+                    self._worker.ended(source, spot.place, spot.reached)
+                elif now - self._sought.get(key, spot.heard) >= SEEK_SECONDS:
+                    self._sought[key] = now
+                    source.seek(spot.place, spot.reached)
 
     def _quiet(self, now: float) -> list[Spot]:
         """Partitions that came to their end and brought nothing for the shortest ``idle_after`` of those who read them."""

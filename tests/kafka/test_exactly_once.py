@@ -41,7 +41,7 @@ from tests.kafka.histories import (
     told,
     with_lifts,
 )
-from tests.kafka.loading import Loader, Output, children, consumer, ends, held, output, positions, read, there, until
+from tests.kafka.loading import Loader, Output, Place, children, consumer, ends, held, output, positions, read, there, until
 from tests.oracle.laws import differing
 
 IDLE = "4s"
@@ -274,14 +274,23 @@ class Stage:
     def rest(self, service: Service) -> None:
         """Until all windows with a row in them are closed."""
         stops = {it.name: ends(self.bootstrap, it.partitions(), committed=False) for it in self.histories}
-
-        def closed() -> bool:
+        deadline = time.monotonic() + WITHIN_S
+        while waits := self._waits(stops):
             assert service.running, service.log[-3000:]
-            log, reached = list(self.log.seen), self.reader.closed()
-            wanted = [awaited(log, it, stops[it.name]) for it in self.histories]
-            return all(of and all(reached.get(chain, 0) >= end for chain, end in of.items()) for of in wanted)
+            assert time.monotonic() < deadline, f"{waits}\n{service.log[-10_000:]}"
+            time.sleep(1)
 
-        until(closed, every=1)
+    def _waits(self, stops: Mapping[str, Mapping[Place, int]]) -> dict[str, Any]:
+        """Of each history what is still to be closed, or that its end is not in the log yet."""
+        log, reached = list(self.log.seen), self.reader.closed()
+        waits: dict[str, Any] = {}
+        for it in self.histories:
+            wanted = awaited(log, it, stops[it.name])
+            if wanted is None:
+                waits[it.name] = "not all of it is in the log"
+            elif left := {chain: (reached.get(chain), end) for chain, end in wanted.items() if reached.get(chain, 0) < end}:
+                waits[it.name] = left
+        return waits
 
     def over(self) -> Aftermath:
         seen = self.reader.finish()

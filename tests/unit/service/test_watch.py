@@ -101,16 +101,50 @@ def test_an_end_that_moved_after_a_lift_stops_the_next_one() -> None:
     assert hand.worker.spots["c", A].idle is None
 
 
-def test_what_is_still_behind_its_end_is_not_quiet() -> None:
-    house = House(1)
+def silent(house: House, *rows: float) -> Hand:
+    """A worker that was handed a row of each side, and no word of their ends; ``rows`` of one side are still to come."""
     hand = house.hand(house.open())
     put(house, A, -20)
     put(house, T, -20)
     polled = hand.source.poll(100, 0)
+    put(house, A, *rows)
     hand.source.handed = [replace(polled, ends={}), *[EMPTY] * 1000]
+    return hand
+
+
+def test_what_is_still_behind_its_end_is_not_quiet() -> None:
+    house = House(1)
+    hand = silent(house, -19)
     hand.live(60)
-    assert "ends" not in house.cluster.asked
+    assert marks(hand)[A] is None
     assert not hand.lifts()
+
+
+def test_an_end_that_nobody_told_is_asked_for() -> None:
+    house = House(1)
+    hand = silent(house)
+    hand.live(60)
+    assert {x.topic for x in hand.lifts()} == {"s", "t"}
+    house.safe()
+
+
+def test_what_does_not_come_is_fetched_anew_every_thirty_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(1)
+    hand = silent(house, -19)
+    sought: list[tuple[Place, int]] = []
+    monkeypatch.setattr(hand.source, "seek", lambda place, position: sought.append((place, position)))
+    hand.live(100)
+    assert sought == [(A, 1)] * 3
+
+
+def test_a_busy_partition_is_left_alone() -> None:
+    house = House(1)
+    hand = house.hand(house.open())
+    hand.source.limit = 1
+    put(house, A, *range(-100, 0))
+    house.cluster.asked.clear()
+    hand.live(20)
+    assert "ends" not in house.cluster.asked
 
 
 def test_never_where_idle_after_is_never() -> None:
