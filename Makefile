@@ -47,9 +47,9 @@ broker: $(READY) ## a Kafka broker in the foreground, data in .broker; prints KA
 	@$(BIN)/python tools/kafka/broker.py
 
 test: $(READY) ## the whole test suite, real Kafka included; files side by side on the cores that there are
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/kafka/test_exactly_once.py
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-crash: $(READY) ## workers and whole runs killed, stopped and taken over on a real broker: some minutes, an idle machine
+crash: $(READY) ## of the tests those that kill, stop and take over workers on a real broker
 	@$(BIN)/python -m pytest tests/kafka/test_exactly_once.py
 
 check: $(READY) ## format, lint, types, layers, quick tests: under a minute
