@@ -15,6 +15,7 @@ from stream_recon.adapters.kafka.peek import sample
 from stream_recon.adapters.kafka.table import Table
 from stream_recon.adapters.kafka.topics import Topics, digest_log, record, table
 from stream_recon.cli.clusters import cluster_of
+from stream_recon.cli.schemas import book_of
 from stream_recon.config.scalars import did_you_mean
 from stream_recon.errors import BrokerError, Fenced, LogError, Unreachable
 from stream_recon.limits import DIGEST_PARTITIONS
@@ -185,7 +186,7 @@ class Deployment:
             cluster = cluster_of(side.kafka)
             starts |= self._starts(side, Topics(cluster))
             logger.info("%s: looks for the columns of side %s", plan.name, side.name)
-            seen = [discover(side.format, sample(cluster, topic, SAMPLED)) for topic in side.topics]
+            seen = [discover(side.format, sample(cluster, topic, SAMPLED), book_of(side)) for topic in side.topics]
             columns[side.name] = frozenset[str]().union(*seen) or None
         if self.names.once is None and all(found is None for found in columns.values()):
             raise NothingYet(f"topology {plan.name}: no side has a message yet, so its columns are not known")

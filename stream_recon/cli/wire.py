@@ -14,6 +14,8 @@ import orjson
 from stream_recon.adapters.embedded import EmbeddedLog
 from stream_recon.adapters.recordings import PartitionRecording, fingerprint, read_recordings
 from stream_recon.adapters.rocks import RocksStore
+from stream_recon.adapters.scratch import scratch
+from stream_recon.cli.schemas import book_of
 from stream_recon.config.identity import configuration_hash, rules_id
 from stream_recon.config.resolve import resolve_feeds, unused_settings
 from stream_recon.engine.pipeline import AUDIT, DEAD_LETTERS, DIGESTS, DISCREPANCIES, Layout, Pipeline
@@ -34,7 +36,8 @@ Report = Callable[[str, int, int], None]
 
 def decoder(feed: FeedPlan) -> Decoder:
     """The decoder that a feed gets."""
-    return ColumnarDecoder(feed, ReferenceDecoder(feed))
+    book = book_of(feed)
+    return ColumnarDecoder(feed, ReferenceDecoder(feed, book), None if book is None else (book, scratch))
 
 
 def replay(
@@ -90,7 +93,7 @@ def resolve(plan: TopologyPlan, read: Mapping[Upstream, PartitionRecording]) -> 
 
 
 def _columns(side: SidePlan, read: Mapping[Upstream, PartitionRecording]) -> frozenset[str] | None:
-    names = [discover(side.format, r.messages.value) for u, r in read.items() if u.side == side.name]
+    names = [discover(side.format, r.messages.value, book_of(side)) for u, r in read.items() if u.side == side.name]
     return frozenset[str]().union(*names) or None
 
 

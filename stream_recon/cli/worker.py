@@ -28,6 +28,7 @@ from stream_recon.adapters.kafka.writer import KafkaWriter
 from stream_recon.adapters.rocks import RocksStore
 from stream_recon.cli.clusters import cluster_of
 from stream_recon.cli.output import EXIT_FAILED, EXIT_UNDELIVERED
+from stream_recon.cli.schemas import book_of
 from stream_recon.cli.wire import decoder
 from stream_recon.engine.pipeline import View
 from stream_recon.errors import ReconError, StateError, Undelivered, Unreachable
@@ -215,7 +216,9 @@ class _Heartbeats:
         side = view.side
         if side.heartbeat is None:
             return None
-        times = (commit_time(side.format, value) for value in self._readers[side.kafka].newest(side.heartbeat).values())
+        times = (
+            commit_time(side.format, value, book_of(side)) for value in self._readers[side.kafka].newest(side.heartbeat).values()
+        )
         return max((t for t in times if t is not None), default=None)
 
 

@@ -18,7 +18,7 @@ from stream_recon.model.plan import FeedPlan, TopologyPlan, TypeRule
 CANONICAL_VERSION = 1
 """Of DESIGN section 4; raised with any change of a text that is hashed."""
 
-OPERATIONAL = frozenset({"prefix", "max_ahead", "max_buffer", "parallelism", "kafka"})
+OPERATIONAL = frozenset({"prefix", "max_ahead", "max_buffer", "parallelism", "kafka", "registry"})
 """Settings of a topology or a side that decide where and how fast, but no answer."""
 
 _KEY_LABEL = b"stream_recon hash_key"

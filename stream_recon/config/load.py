@@ -19,9 +19,9 @@ from stream_recon.config import expressions, scalars
 from stream_recon.config.kafka import Settings, overlaid, read_settings
 from stream_recon.config.live import check_live, check_together
 from stream_recon.config.source import Document, FieldPath, read
-from stream_recon.config.topology import EverySide, HashKey, Side, Topology
+from stream_recon.config.topology import EverySide, HashKey, Registry, Side, Topology
 from stream_recon.config.wording import note_problems
-from stream_recon.model.plan import Format, History, Order, SidePlan, TopologyPlan
+from stream_recon.model.plan import Format, History, Ids, Order, RegistryPlan, SidePlan, TopologyPlan
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ def load_topology(path: Path) -> TopologyPlan:
         raise AssertionError("a topology that pydantic refused has a problem to show")
     _check_names(document, topology)
     _check_event_times(document, topology)
+    _check_registries(document, topology)
     for side_path, side in _sides(topology):
         _check_side(document, side_path, side)
     _check_compare(document, topology)
@@ -97,6 +98,24 @@ def _check_event_times(document: Document, topology: Topology) -> None:
             document.problem((*path, "event_time"), text)
     if topology.event_time is not None and all(side.format != Format.JSON for _, side in _sides(topology)):
         document.problem(("event_time",), "has no effect: no side has format json; remove it")
+
+
+def _check_registries(document: Document, topology: Topology) -> None:
+    for path, side in _sides(topology):
+        if side.format == Format.DEBEZIUM_AVRO and side.registry is None and topology.registry is None:
+            document.problem(
+                (*path, "format"),
+                f"{side.format} needs the schemas of its messages; write registry: {{url: http://localhost:8081}}, or "
+                "registry: {file: schemas-by-id.json}",
+            )
+
+
+def _registry(document: Document, path: FieldPath, registry: Registry | None) -> RegistryPlan | None:
+    if registry is None:
+        return None
+    file = None if registry.file is None else str((document.path.parent / registry.file).resolve())
+    settings = read_settings(document, (*path, "settings"), registry.settings, os.environ)
+    return RegistryPlan(registry.url, file, Ids(registry.ids), settings=settings)
 
 
 def _check_side(document: Document, path: FieldPath, side: Side) -> None:
@@ -160,8 +179,14 @@ def _hash_key(document: Document, setting: HashKey | None) -> bytes | None:
 def _plan(document: Document, topology: Topology) -> TopologyPlan:
     """The plan; what a secret or a client setting lacks is noted, so it is good only if nothing was."""
     kafka = read_settings(document, ("kafka",), topology.kafka, os.environ)
+    common = _registry(document, ("registry",), topology.registry)
     sides = [
-        _side_plan(topology, side, overlaid(kafka, read_settings(document, (*path, "kafka"), side.kafka, os.environ)))
+        _side_plan(
+            topology,
+            side,
+            overlaid(kafka, read_settings(document, (*path, "kafka"), side.kafka, os.environ)),
+            _registry(document, (*path, "registry"), side.registry) or common,
+        )
         for path, side in _sides(topology)
     ]
     return TopologyPlan(
@@ -186,7 +211,7 @@ def _plan(document: Document, topology: Topology) -> TopologyPlan:
     )
 
 
-def _side_plan(topology: Topology, side: Side, kafka: Settings) -> SidePlan:
+def _side_plan(topology: Topology, side: Side, kafka: Settings, registry: RegistryPlan | None) -> SidePlan:
     """``side`` with the settings of the whole topology where it has none of its own."""
 
     def own(name: str) -> EverySide | None:
@@ -217,4 +242,5 @@ def _side_plan(topology: Topology, side: Side, kafka: Settings) -> SidePlan:
         heartbeat=heartbeat.topic if heartbeat is not None else None,
         start=setting("start", "earliest"),
         kafka=kafka,
+        registry=registry if side.format == Format.DEBEZIUM_AVRO else None,
     )

@@ -208,6 +208,7 @@ def _feed(plan: TopologyPlan, view: _View, names: frozenset[str], key: frozenset
         event_time=side.event_time,
         unicode_nfc=side.unicode_nfc,
         hash_key=plan.hash_key,
+        registry=side.registry,
     )
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from stream_recon.config import kafka, scalars
 from stream_recon.config.scalars import shown
-from stream_recon.model.plan import Format, History, Order, TypeRule
+from stream_recon.model.plan import Format, History, Ids, Order, TypeRule
 
 DAY_US = 86_400_000_000
 
@@ -67,10 +67,7 @@ KafkaSettings = Annotated[
 ]
 FormatName = Annotated[
     str,
-    _choice(
-        [f.value for f in Format],
-        {"debezium-avro": "record the topic with the JSON converter and write debezium-json"},
-    ),
+    _choice([f.value for f in Format]),
     WithJsonSchema({"enum": [f.value for f in Format]}),
 ]
 OrderName = Annotated[str, _choice([o.value for o in Order]), WithJsonSchema({"enum": [o.value for o in Order]})]
@@ -98,8 +95,18 @@ class Heartbeat(Model):
 class Registry(Model):
     """Where schemas come from: exactly one of ``url`` and ``file`` (relative to the topology)."""
 
-    url: Text | None = None
-    file: Text | None = None
+    url: Text | None = Field(None, description="a registry with Confluent's API, or Apicurio's own, http://HOST/apis/registry/v3")
+    file: Text | None = Field(None, description='schemas by id: {"4": {"schema": "..."}}')
+    ids: Annotated[str, _choice([i.value for i in Ids]), WithJsonSchema({"enum": [i.value for i in Ids]})] = Field(
+        Ids.CONFLUENT.value,
+        description="what the number in front of a message is: confluent (4 octets, or a GUID), apicurio (4 octets, a content "
+        "id), apicurio-global (8 octets)",
+    )
+    settings: KafkaSettings = Field(
+        {},
+        description="settings of Confluent's registry client: basic.auth.user.info, bearer.auth.token, ssl.ca.location, "
+        "ssl.certificate.location, ssl.key.location ...; ${NAME} comes from the environment",
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Registry:
@@ -153,7 +160,7 @@ class EverySide(Model):
         description="the live service: settings of the Kafka client, by librdkafka's names; ${NAME} comes from the environment; "
         "a side's own take the place of the same ones at the top",
     )
-    registry: Registry | None = Field(None, description="the live service: the schema registry")
+    registry: Registry | None = Field(None, description="the schema registry, for formats in Avro")
 
 
 class Side(EverySide):

@@ -16,6 +16,7 @@ OWN_TOPICS = ("digests", "discrepancies", "audit", "checkpoints", "dead-letters"
 class Format(StrEnum):
     """How the messages of a side are encoded."""
 
+    DEBEZIUM_AVRO = "debezium-avro"
     DEBEZIUM_JSON = "debezium-json"
     JSON = "json"
 
@@ -68,6 +69,27 @@ class ColumnPlan:
     key: bool = False
 
 
+class Ids(StrEnum):
+    """What the number in front of a message in Avro is: it cannot tell by itself (TYPES, wire prefixes)."""
+
+    CONFLUENT = "confluent"
+    APICURIO = "apicurio"
+    APICURIO_GLOBAL = "apicurio-global"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryPlan:
+    """Where the schemas of a side's messages are: exactly one of ``url`` and ``file`` (absolute).
+
+    ``settings`` of the client, by name: they may hold secrets, so they are never shown.
+    """
+
+    url: str | None = None
+    file: str | None = None
+    ids: Ids = Ids.CONFLUENT
+    settings: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class FeedPlan:
     """How the messages of one side become digest rows, for one set of compared columns.
@@ -84,6 +106,7 @@ class FeedPlan:
     event_time: str | None = None
     unicode_nfc: bool = False
     hash_key: bytes | None = field(default=None, repr=False)
+    registry: RegistryPlan | None = None
 
     @property
     def key_columns(self) -> tuple[ColumnPlan, ...]:
@@ -120,6 +143,7 @@ class SidePlan:
     heartbeat: str | None = None
     start: str = "earliest"
     kafka: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    registry: RegistryPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

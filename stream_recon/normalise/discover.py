@@ -14,8 +14,10 @@ import pyarrow as pa
 
 from stream_recon.errors import Refused
 from stream_recon.model.plan import Format
+from stream_recon.normalise.avro.book import SchemaBook
+from stream_recon.normalise.avro.framing import split
 from stream_recon.normalise.formats.connect import is_enveloped
-from stream_recon.normalise.formats.debezium_json import is_control
+from stream_recon.normalise.formats.debezium import is_control
 from stream_recon.normalise.types.values import decode_utf8, loads
 
 _SCHEMA_HEAD: Final = b'{"schema":'
@@ -24,8 +26,12 @@ _PAYLOAD_MARK: Final = b'},"payload":'
 own braces only as a key, and Connect's schemas have no such key."""
 
 
-def discover(form: Format, value: pa.BinaryArray) -> frozenset[str]:
-    """Upstream column names in the payloads ``value``: of the embedded schemas' images, else of the row images themselves."""
+def discover(form: Format, value: pa.BinaryArray, book: SchemaBook | None = None) -> frozenset[str]:
+    """Upstream column names in the payloads ``value``: of the schemas' images, else of the row images themselves. ``book``: the
+    schemas that messages in Avro name.
+    """
+    if book is not None:
+        return _avro_names(value, book)
     find = _debezium_names if form is Format.DEBEZIUM_JSON else _row_names
     schemas: set[bytes] = set()
     names: set[str] = set()
@@ -41,6 +47,25 @@ def discover(form: Format, value: pa.BinaryArray) -> frozenset[str]:
         names.update(found)
         if by_schema:
             _remember(data, schemas)
+    return frozenset(names)
+
+
+def _avro_names(value: pa.BinaryArray, book: SchemaBook) -> frozenset[str]:
+    """Columns of every schema that a message was written with, if it is one of changes."""
+    names: set[str] = set()
+    seen: set[bytes] = set()
+    for scalar in value:
+        data = scalar.as_py()
+        try:
+            octets = b"" if data is None else split(data, book.ids)[0]
+            if not octets or octets in seen:
+                continue
+            seen.add(octets)
+            wire = book.schema(octets).wire
+        except Refused:
+            continue
+        if "op" in wire.fields:
+            names.update(name for image in ("before", "after") if image in wire.fields for name in wire.fields[image].fields)
     return frozenset(names)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,19 +11,32 @@ import pyarrow as pa
 from stream_recon.errors import ConfigError
 from stream_recon.model.messages import DeadLetter, Decoded, Messages, rows_schema
 from stream_recon.model.plan import FeedPlan, Format
+from stream_recon.normalise.avro.book import SchemaBook
+from stream_recon.normalise.avro.reader import AvroOrJson, AvroReader
 from stream_recon.normalise.canonical import Digester, RowDigest
 from stream_recon.normalise.formats import MessageFormat, Row
-from stream_recon.normalise.formats.debezium_json import DebeziumJson
+from stream_recon.normalise.formats.connect import ConnectReader
+from stream_recon.normalise.formats.debezium import Debezium
 from stream_recon.normalise.formats.json import PlainJson
 from stream_recon.normalise.row_reader import RowReader, key_text
 
-_FORMATS: Final[dict[Format, Callable[[RowReader], MessageFormat]]] = {Format.DEBEZIUM_JSON: DebeziumJson, Format.JSON: PlainJson}
+
+def message_format(feed: FeedPlan, book: SchemaBook | None) -> MessageFormat:
+    """The format of a feed; ``book``: schemas, where its messages name them."""
+    rows = RowReader(feed)
+    if feed.format is Format.JSON:
+        return PlainJson(rows)
+    if feed.format is Format.DEBEZIUM_JSON:
+        return Debezium(rows, ConnectReader(), ConnectReader())
+    assert book is not None, "Avro needs schemas"
+    avro = AvroReader(book)
+    return Debezium(rows, AvroOrJson(avro), avro)
 
 
 class ReferenceDecoder:
     """Decodes the messages of one feed. Raises ``ConfigError`` when made if the feed cannot work; nothing after."""
 
-    def __init__(self, feed: FeedPlan) -> None:
+    def __init__(self, feed: FeedPlan, book: SchemaBook | None = None) -> None:
         names = [column.name.encode("utf-8") for column in feed.columns]
         assert names == sorted(set(names)), "columns stand in byte order of their names, each once"
         if not feed.key_columns:
@@ -31,7 +44,7 @@ class ReferenceDecoder:
         self._large = tuple(column.large for column in feed.columns)
         self._schema = rows_schema(sum(self._large))
         self._digester = Digester(feed.hash_key)
-        self._format: MessageFormat = _FORMATS[feed.format](RowReader(feed))
+        self._format = message_format(feed, book)
 
     def decode(self, messages: Messages) -> Decoded:
         """Every message, in order."""

@@ -65,11 +65,11 @@ def base64_bytes(cells: Cells) -> Column:
     data, offsets, good = decoded(cells)
     start = cells.start + 1
     good &= ~placeholders(slices(cells.texts.data, start, np.where(good, cells.end - 1, start), good))
-    out = binary(_HEX[data].ravel(), offsets * 2)
-    return Column(X, _masked(out, good), good | cells.null)
+    return Column(X, masked(hex_of(data, offsets), good), good | cells.null)
 
 
-def _masked(array: pa.BinaryArray, valid: Bools) -> pa.BinaryArray:
+def masked(array: pa.BinaryArray, valid: Bools) -> pa.BinaryArray:
+    """The same values, null where not valid."""
     if valid.all():
         return array
     bits = pa.py_buffer(np.packbits(valid, bitorder="little"))
@@ -79,14 +79,26 @@ def _masked(array: pa.BinaryArray, valid: Bools) -> pa.BinaryArray:
 def uuids(cells: Cells) -> Column:
     """Lower-case UUIDs with dashes; another spelling is in doubt."""
     good = (cells.kind == Kind.STRING) & (cells.end - cells.start == 38)
-    at = np.flatnonzero(good)
-    chars = cells.texts.data[(cells.start[at] + 1)[:, None] + np.arange(36)]
-    fine = (chars[:, _DASHES] == 0x2D).all(axis=1) & _IS_HEX[chars[:, _DIGITS]].all(axis=1)
-    good[at[~fine]] = False
     start = cells.start + 1
+    good &= are_uuids(cells.texts.data, start, good)
     text = slices(cells.texts.data, start, np.where(good, start + 36, start), good)
     assert int(lengths(text).max(initial=0)) in (0, 36)
     return Column(U, text, good | cells.null)
+
+
+def are_uuids(data: Bytes, start: Ints, claimed: Bools) -> Bools:
+    """Which of the ``claimed`` stretches of 36 octets are UUIDs."""
+    good = claimed.copy()
+    at = np.flatnonzero(claimed)
+    chars = data[start[at][:, None] + np.arange(36)]
+    fine = (chars[:, _DASHES] == 0x2D).all(axis=1) & _IS_HEX[chars[:, _DIGITS]].all(axis=1)
+    good[at[~fine]] = False
+    return good
+
+
+def hex_of(data: Bytes, offsets: Ints) -> pa.BinaryArray:
+    """Lower-case hex of stretches of bytes."""
+    return binary(_HEX[data].ravel(), offsets * 2)
 
 
 def hex_text(array: pa.FixedSizeBinaryArray) -> pa.BinaryArray:

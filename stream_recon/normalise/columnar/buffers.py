@@ -13,6 +13,8 @@ Ints = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.int32]
 Words = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
+Path = tuple[str, ...]
+"""Names of fields inside each other."""
 
 PAD = 32
 """Zero bytes after the last message, so that words may be loaded at any position of it."""

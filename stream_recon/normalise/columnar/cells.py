@@ -44,6 +44,27 @@ class Cells:
         """The text as it stands, quotes and all, where ``valid``; null elsewhere."""
         return slices(self.texts.data, self.start, np.where(valid, self.end, self.start), valid)
 
+    def integers(self) -> tuple[Ints, Bools]:
+        """Integer cells as int64 and which rows hold one; others are 0."""
+        valid = (self.kind == Kind.INTEGER) & (self.end - self.start <= 20)
+        try:
+            parsed = text_view(self.raw(valid)).cast(pa.int64())
+        except pa.ArrowInvalid:
+            valid &= self.end - self.start <= 18
+            parsed = text_view(self.raw(valid)).cast(pa.int64())
+        out: Ints = parsed.fill_null(0).to_numpy(zero_copy_only=False)
+        return out, valid
+
+    def letters(self) -> tuple[Bytes, Bools]:
+        """Strings of one octet, and which rows hold one."""
+        return self.texts.data[self.start + 1], (self.kind == Kind.STRING) & (self.end - self.start == 3)
+
+    def taken(self, rows: Ints) -> Cells:
+        """The cells of some rows, in ascending order."""
+        if len(rows) == len(self):
+            return self
+        return Cells(self.texts, self.start[rows], self.end[rows], self.kind[rows])
+
     def strings(self) -> pa.BinaryArray:
         """The values of string cells, unescaped; null elsewhere. UTF-8 is proven, escapes are complete."""
         valid = self.kind == Kind.STRING
@@ -61,6 +82,11 @@ class Column:
 
 
 Reader = Callable[[Cells], Column]
+
+
+def text_view(array: pa.BinaryArray) -> pa.StringArray:
+    """The same bytes as strings, unchecked: they are known to be UTF-8."""
+    return array.view(pa.string())
 
 
 def data_of(array: pa.Array) -> tuple[Bytes, Ints]:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from stream_recon.errors import Refused
 from stream_recon.normalise.columnar.buffers import Ints, Texts, packed, slices
+from stream_recon.normalise.columnar.carrier import Written
 from stream_recon.normalise.columnar.cells import bools, data_of
 from stream_recon.normalise.types.values import scan
 from stream_recon.normalise.types.wire import Wire, parse_wire
@@ -47,13 +48,13 @@ class Prefixes:
     def __init__(self) -> None:
         self._known: list[Prefix] = []
 
-    def sort(self, array: pa.BinaryArray, *, plain_is_none: bool = False) -> tuple[list[tuple[Prefix, Ints]], Ints]:
+    def sort(self, array: pa.BinaryArray, *, plain_is_none: bool = False) -> tuple[list[tuple[Written, Ints]], Ints]:
         """Positions of the messages that begin with each prefix, and of those that are null.
 
         Messages with a schema that cannot be read are in neither. With ``plain_is_none`` what cannot be an object by its first
         octet counts as null.
         """
-        groups: list[tuple[Prefix, Ints]] = []
+        groups: list[tuple[Written, Ints]] = []
         enveloped = bools(pc.starts_with(array, _OPENING))
         rest = np.flatnonzero(enveloped)
         for prefix in self._known:
@@ -75,7 +76,7 @@ class Prefixes:
             groups.append((BARE, bare))
         return groups, np.flatnonzero(none)
 
-    def _take(self, array: pa.BinaryArray, prefix: Prefix, rest: Ints, groups: list[tuple[Prefix, Ints]]) -> Ints:
+    def _take(self, array: pa.BinaryArray, prefix: Prefix, rest: Ints, groups: list[tuple[Written, Ints]]) -> Ints:
         if not len(rest):
             return rest
         here = bools(pc.starts_with(array, prefix.octets))[rest]

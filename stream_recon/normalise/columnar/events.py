@@ -10,11 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stream_recon.model.messages import Op
-from stream_recon.normalise.columnar.buffers import Bools, Ints
-from stream_recon.normalise.columnar.cells import Cells, Reader, bools, lengths
-from stream_recon.normalise.columnar.fields import Fields
-from stream_recon.normalise.columnar.numbers import int64s, text_view
-from stream_recon.normalise.columnar.shape import Kind, Path
+from stream_recon.normalise.columnar.buffers import Bools, Ints, Path
+from stream_recon.normalise.columnar.carrier import Fields
+from stream_recon.normalise.columnar.cells import Cells, Reader, bools, lengths, text_view
+from stream_recon.normalise.columnar.shape import Kind
 from stream_recon.normalise.columnar.times import T, iso_timestamps
 
 OP: Final[Path] = ("op",)
@@ -55,10 +54,9 @@ def absences(broker_us: Ints, timed: bool) -> Events:
 
 def changes(fields: Fields) -> tuple[Events, Bools]:
     """Debezium's envelopes, and which are updates: op and source time, ``after`` an object where the row is present."""
-    cells = fields.cells[OP]
-    letter = fields.texts.data[cells.start + 1]
+    letter, lettered = fields.cells[OP].letters()
     op = _OP_OF[letter]
-    sure = fields.sure & (cells.kind == Kind.STRING) & (cells.end - cells.start == 3) & (op != 255)
+    sure = fields.sure & lettered & (op != 255)
     present = (op == Op.UPSERT) | (op == Op.READ)
     sure &= fields.objects[AFTER] == present  # what a delete says in ``after`` would be read by nobody
     time, timed = _source_time(fields)
@@ -68,13 +66,13 @@ def changes(fields: Fields) -> tuple[Events, Bools]:
 
 def _source_time(fields: Fields) -> tuple[Ints, Bools]:
     """The first of ts_us, ts_ns, ts_ms that is not null, in µs."""
-    count = len(fields.texts)
+    count = len(fields.sure)
     time, open_rows, good = np.zeros(count, np.int64), np.ones(count, np.bool_), np.zeros(count, np.bool_)
     for name, up, down in _TIMES:
         cells = fields.cells[("source", name)]
         here = open_rows & ~cells.null
         if here.any():
-            value, valid = int64s(cells)
+            value, valid = cells.integers()
             valid &= ((value > -_SAFE_MS) & (value < _SAFE_MS)) | (up == 1)
             good |= here & valid
             time[here] = np.where(valid, value, 0)[here] * up // down
@@ -86,15 +84,15 @@ def _source_time(fields: Fields) -> tuple[Ints, Bools]:
 
 def rows_at_broker_time(fields: Fields, broker_us: Ints) -> Events:
     """Plain rows without an event time column."""
-    count = len(fields.texts)
+    count = len(fields.sure)
     return Events(np.zeros(count, np.uint8), broker_us, np.ones(count, np.bool_), fields.sure.copy())
 
 
 def rows_at_column_time(fields: Fields, cells: Cells, read: Reader | None) -> Events:
     """Plain rows with an event time column; ``read`` is its reader, None: a number is ms, a text ISO 8601."""
-    count = len(fields.texts)
+    count = len(fields.sure)
     if read is None:
-        time, valid = int64s(cells)
+        time, valid = cells.integers()
         valid &= (time > -_SAFE_MS) & (time < _SAFE_MS)
         time = np.where(valid, time, 0) * 1000
         read = iso_timestamps if (cells.kind == Kind.STRING).any() else None

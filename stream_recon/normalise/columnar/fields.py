@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stream_recon.normalise.columnar.buffers import Bools, Ints, Texts
+from stream_recon.normalise.columnar.buffers import Bools, Ints, Path, Texts
+from stream_recon.normalise.columnar.carrier import Fields
 from stream_recon.normalise.columnar.cells import Cells
 from stream_recon.normalise.columnar.scan import Scanned, scan
-from stream_recon.normalise.columnar.shape import Kind, Kinds, Matched, Path, Template, learn, match
+from stream_recon.normalise.columnar.shape import Kind, Kinds, Matched, Template, learn, match
 from stream_recon.normalise.columnar.texts import Distinct, accept
 
 _MAX_TEMPLATES: Final = 512
 _MAX_TRIES_A_BATCH: Final = 64
 """Templates tried on one batch: each costs about 0.2 ms, the time in which the reference decodes three messages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Cells of n texts by wanted path (absent is null). ``objects``: where a path is an object. ``sure``: matched."""
-
-    texts: Texts
-    cells: dict[Path, Cells]
-    objects: dict[Path, Bools]
-    sure: Bools
 
 
 class Shapes:
@@ -116,7 +106,7 @@ class _Collector:
 
     def fields(self) -> Fields:
         cells = {path: Cells(self._texts, self._start[path], self._end[path], self._kind[path]) for path in self.wanted}
-        return Fields(self._texts, cells, self._objects, self._sure)
+        return Fields(cells, self._objects, self._sure)
 
 
 def _by_shape(scanned: Scanned) -> list[tuple[bytes, Ints]]:

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from stream_recon.model.plan import ColumnPlan, FeedPlan, TypeRule
 from stream_recon.normalise.columnar.buffers import Bools, Ints
-from stream_recon.normalise.columnar.cells import Cells, Column, Reader, bools
-from stream_recon.normalise.columnar.reading import reader_of
+from stream_recon.normalise.columnar.carrier import Carrier, ReadColumn, Values
+from stream_recon.normalise.columnar.cells import Column, bools
 from stream_recon.normalise.columnar.texts import Distinct
 from stream_recon.normalise.columnar.times import iso_timestamps, timestamps
 from stream_recon.normalise.types.declared import declared_reader
@@ -22,7 +22,7 @@ from stream_recon.normalise.types.wire import Options, Wire
 from stream_recon.normalise.types.zones import load_zone
 
 _MAX_LAYOUTS: Final = 256
-_PLAIN_TIMES: Final[dict[str, Reader]] = {"int32": timestamps("ms"), "int64": timestamps("ms"), "string": iso_timestamps}
+_PLAIN_TIMES: Final[dict[str, ReadColumn]] = {"int32": timestamps("ms"), "int64": timestamps("ms"), "string": iso_timestamps}
 """How an event time of these Connect types is read, if nothing is declared."""
 Columns = dict[str, Column]
 
@@ -51,17 +51,18 @@ def wires_of(key: Wire | None, value: Wire | None, *, is_change: bool) -> Wires:
 class Layouts:
     """The readers of one feed, made once for each schema."""
 
-    def __init__(self, feed: FeedPlan) -> None:
+    def __init__(self, feed: FeedPlan, carrier: Carrier) -> None:
+        self._carrier = carrier
         self._nfc = feed.unicode_nfc
         self._types = dict(feed.types)
         self._zones = {c.upstream: c.timezone for c in feed.columns if c.timezone is not None}
-        self._readers: dict[tuple[str, Wire | None], Reader] = {}
+        self._readers: dict[tuple[str, Wire | None], ReadColumn] = {}
 
-    def columns(self, plans: Sequence[ColumnPlan], wire: Wire | None, cells: Mapping[str, Cells], rows: Ints) -> Columns:
+    def columns(self, plans: Sequence[ColumnPlan], wire: Wire | None, cells: Mapping[str, Values], rows: Ints) -> Columns:
         """Canonical columns by name, of these rows of the cells (by upstream name)."""
-        return {plan.name: self.reader(plan, wire)(taken(cells[plan.upstream or ""], rows)) for plan in plans}
+        return {plan.name: self.reader(plan, wire)(cells[plan.upstream or ""].taken(rows)) for plan in plans}
 
-    def reader(self, plan: ColumnPlan, wire: Wire | None) -> Reader:
+    def reader(self, plan: ColumnPlan, wire: Wire | None) -> ReadColumn:
         """The reader of a column under the struct ``wire``."""
         found = self._readers.get((plan.name, wire))
         if found is None:
@@ -71,10 +72,10 @@ class Layouts:
             rule = plan.type if plan.type is not None else self._types.get(upstream)
             known = replace(plan, type=rule, timezone=self._zones.get(upstream))
             field = None if wire is None else wire.field_named(upstream)
-            found = self._readers[(plan.name, wire)] = reader_of(known, field, self._nfc)
+            found = self._readers[(plan.name, wire)] = self._carrier.reader(known, field, self._nfc)
         return found
 
-    def time_reader(self, name: str, wire: Wire | None) -> Reader | None:
+    def time_reader(self, name: str, wire: Wire | None) -> ReadColumn | None:
         """The reader of the event time column; None if neither a type, the wire nor a zone says how it is to be read."""
         field = None if wire is None else wire.field_named(name)
         zone = self._zones.get(name)
@@ -87,13 +88,6 @@ class Layouts:
         options = Options(self._nfc, None if zone is None else load_zone(zone))
         number, text = (declared_reader(TypeRule("timestamp", args), field, options) for args in (("ms",), ()))
         return Distinct(lambda value: number(value) if isinstance(value, Number) else text(value))
-
-
-def taken(cells: Cells, rows: Ints) -> Cells:
-    """The cells of some rows, in ascending order."""
-    if len(rows) == len(cells):
-        return cells
-    return Cells(cells.texts, cells.start[rows], cells.end[rows], cells.kind[rows])
 
 
 def picked(column: Column, rows: Ints) -> Column:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stream_recon.normalise.columnar.binaries import decoded
 from stream_recon.normalise.columnar.buffers import Bools, Bytes, Ints
-from stream_recon.normalise.columnar.cells import Cells, Column, Reader, binary, bools, data_of, lengths
+from stream_recon.normalise.columnar.cells import Cells, Column, Reader, binary, bools, data_of, lengths, text_view
 from stream_recon.normalise.columnar.shape import Kind
 
 N, F, B = ord("n"), ord("f"), ord("b")
@@ -17,28 +18,11 @@ _PLAIN_FROM, _PLAIN_TO = 1e-4, 1e10
 """Between these Arrow writes the shortest digits of a float64 without an exponent, as ECMAScript does; whole numbers apart."""
 
 
-def text_view(array: pa.BinaryArray) -> pa.StringArray:
-    """The same bytes as strings, unchecked: they are known to be UTF-8."""
-    return array.view(pa.string())
-
-
-def int64s(cells: Cells) -> tuple[Ints, Bools]:
-    """Integer cells as int64 and which rows hold one; others are 0."""
-    valid = (cells.kind == Kind.INTEGER) & (cells.end - cells.start <= 20)
-    try:
-        parsed = text_view(cells.raw(valid)).cast(pa.int64())
-    except pa.ArrowInvalid:
-        valid &= cells.end - cells.start <= 18
-        parsed = text_view(cells.raw(valid)).cast(pa.int64())
-    out: Ints = parsed.fill_null(0).to_numpy(zero_copy_only=False)
-    return out, valid
-
-
 def integers(low: int, high: int) -> Reader:
     """Reads integers from ``low`` to ``high``, both within 64 bits."""
 
     def read(cells: Cells) -> Column:
-        value, valid = int64s(cells)
+        value, valid = cells.integers()
         zero = (value == 0) & (cells.end - cells.start != 1)
         valid &= (value >= low) & (value <= high) & ~zero
         return Column(N, cells.raw(valid), valid | cells.null)
@@ -111,14 +95,18 @@ def connect_decimal(scale: int) -> Reader:
     assert 0 <= scale <= 18
 
     def read(cells: Cells) -> Column:
-        data, offsets, good = decoded(cells)
-        size = np.diff(offsets)
-        good &= (size > 0) & (size <= 8)
-        value = big_endian(data, offsets, np.where(good, size, 8))
-        good &= value != np.iinfo(np.int64).min
-        return Column(N, scaled(value, scale, good), good | cells.null)
+        return unscaled(*decoded(cells), scale, cells.null)
 
     return read
+
+
+def unscaled(data: Bytes, offsets: Ints, good: Bools, scale: int, null: Bools) -> Column:
+    """Two's complements of at most 8 bytes, ``scale`` digits of them behind the point."""
+    size = np.diff(offsets)
+    good &= (size > 0) & (size <= 8)
+    value = big_endian(data, offsets, np.where(good, size, 8))
+    good &= value != np.iinfo(np.int64).min
+    return Column(N, scaled(value, scale, good), good | null)
 
 
 def big_endian(data: Bytes, offsets: Ints, size: Ints) -> Ints:
@@ -158,16 +146,21 @@ def floats(single: bool) -> Reader:
             direct = text_view(cells.raw(valid)).cast(pa.float32()).fill_null(0.0).to_numpy(zero_copy_only=False)
             valid &= narrow == direct
             value = narrow.astype(np.float64)
-        size = np.abs(value)
-        whole = (size < _EXACT) & (value == np.trunc(value))
-        valid &= whole | ((size >= _PLAIN_FROM) & (size < _PLAIN_TO))
-        text = pa.array(np.where(whole, 0.5, value), mask=~valid).cast(pa.string())
-        if whole.any():
-            integers_text = pa.array(np.where(whole, value, 0).astype(np.int64), mask=~valid).cast(pa.string())
-            text = pc.if_else(pa.array(whole), integers_text, text)
-        return Column(F, text.view(pa.binary()), valid | cells.null)
+        return float_texts(value, valid, cells.null)
 
     return read
+
+
+def float_texts(value: npt.NDArray[np.float64], valid: Bools, null: Bools) -> Column:
+    """Float64 as text; what ECMAScript writes with an exponent is in doubt, and so is what is not finite."""
+    size = np.abs(value)
+    whole = (size < _EXACT) & (value == np.trunc(value))
+    valid &= whole | ((size >= _PLAIN_FROM) & (size < _PLAIN_TO))
+    text = pa.array(np.where(whole, 0.5, value), mask=~valid).cast(pa.string())
+    if whole.any():
+        integers_text = pa.array(np.where(whole, value, 0).astype(np.int64), mask=~valid).cast(pa.string())
+        text = pc.if_else(pa.array(whole), integers_text, text)
+    return Column(F, text.view(pa.binary()), valid | null)
 
 
 def whole_numbers(cells: Cells) -> Column:

@@ -10,11 +10,13 @@ import pyarrow as pa
 
 from stream_recon.model.messages import Messages
 from stream_recon.model.plan import FeedPlan, Format
+from stream_recon.normalise.avro.book import SchemaBook
 from stream_recon.normalise.columnar import events as ev
-from stream_recon.normalise.columnar.buffers import Bools, Ints
+from stream_recon.normalise.columnar.avro.carrier import AvroCarrier
+from stream_recon.normalise.columnar.avro.container import Scratch
+from stream_recon.normalise.columnar.buffers import Bools, Ints, Path
+from stream_recon.normalise.columnar.carrier import Carrier, Fields, Written, wanted
 from stream_recon.normalise.columnar.digests import Digests
-from stream_recon.normalise.columnar.envelope import Prefix, Prefixes, payloads
-from stream_recon.normalise.columnar.fields import Fields, Shapes
 from stream_recon.normalise.columnar.image import (
     Columns,
     Layouts,
@@ -23,13 +25,10 @@ from stream_recon.normalise.columnar.image import (
     all_sure,
     all_there,
     picked,
-    taken,
     wires_of,
 )
-from stream_recon.normalise.columnar.shape import Path
+from stream_recon.normalise.columnar.json_carrier import JsonCarrier
 
-_ENVELOPE_DEPTH: Final = 2
-_ROW_DEPTH: Final = 1
 _US_PER_MS: Final = 1000
 
 
@@ -38,26 +37,25 @@ class _Group:
     """Messages whose keys and values have one schema each; None: without a key that is an object, without a value."""
 
     which: Ints
-    key: Prefix | None
-    value: Prefix | None
+    key: Written | None
+    value: Written | None
 
 
 class RowMaker:
     """Makes the rows of one feed. Its state is caches only: what was decoded before never changes a row."""
 
-    def __init__(self, feed: FeedPlan) -> None:
+    def __init__(self, feed: FeedPlan, avro: tuple[SchemaBook, Scratch] | None = None) -> None:
         self._feed = feed
-        self._is_change = feed.format is Format.DEBEZIUM_JSON
-        self._layouts = Layouts(feed)
-        self._digests = Digests(feed)
-        self._value_prefixes, self._key_prefixes = Prefixes(), Prefixes()
+        self._is_change = feed.format is not Format.JSON
         self._keys = feed.key_columns
         self._others = tuple(c for c in feed.columns if not c.key)
-        keys = tuple((c.upstream or "",) for c in self._keys)
-        wanted = self._paths()
-        read = frozenset(path for path in wanted if not self._is_change or path[0] == "after")
-        self._value_shapes = Shapes(_ENVELOPE_DEPTH if self._is_change else _ROW_DEPTH, wanted, read)
-        self._key_shapes = Shapes(_ROW_DEPTH, keys, frozenset(keys))
+        keyed = tuple((c.upstream or "",) for c in self._keys)
+        paths = wanted(feed, is_change=self._is_change, envelope=ev.ENVELOPE)
+        self._carrier: Carrier = (
+            JsonCarrier(paths, keyed, is_change=self._is_change) if avro is None else AvroCarrier(*avro, paths, keyed)
+        )
+        self._layouts = Layouts(feed, self._carrier)
+        self._digests = Digests(feed)
 
     @staticmethod
     def can(feed: FeedPlan) -> bool:
@@ -74,19 +72,11 @@ class RowMaker:
                 batches.append(batch)
         return batches, sure
 
-    def _paths(self) -> tuple[Path, ...]:
-        columns = tuple(c.upstream or "" for c in self._feed.columns)
-        if self._is_change:
-            before = tuple(("before", c.upstream or "") for c in self._keys)
-            return tuple(dict.fromkeys([*ev.ENVELOPE, *before, *(("after", name) for name in columns)]))
-        extra = () if self._feed.event_time is None else (self._feed.event_time,)
-        return tuple(dict.fromkeys((name,) for name in (*columns, *extra)))
-
     def _groups(self, messages: Messages) -> list[_Group]:
-        keys, unkeyed = self._key_prefixes.sort(messages.key, plain_is_none=True)
-        values, null = self._value_prefixes.sort(messages.value)
-        keyed: list[tuple[Prefix | None, Ints]] = [*keys, (None, unkeyed)]
-        valued: list[tuple[Prefix | None, Ints]] = [*values, (None, null)]
+        keys, unkeyed = self._carrier.keys(messages.key)
+        values, null = self._carrier.values(messages.value)
+        keyed: list[tuple[Written | None, Ints]] = [*keys, (None, unkeyed)]
+        valued: list[tuple[Written | None, Ints]] = [*values, (None, null)]
         keyed, valued = ([part for part in parts if len(part[1])] for parts in (keyed, valued))
         if len(keyed) == 1 and len(keyed[0][1]) == len(messages):
             return [_Group(which, keyed[0][0], value) for value, which in valued]
@@ -126,7 +116,7 @@ class RowMaker:
         none = np.zeros(len(broker), np.bool_)
         if group.value is None:
             return None, ev.absences(broker, timed=not self._is_change and self._feed.event_time is None), none
-        fields = self._value_shapes.fields(payloads(messages.value, group.value, group.which))
+        fields = self._carrier.value_fields(messages.value, group.value, group.which)
         if self._is_change:
             events, updates = ev.changes(fields)
             return fields, events, updates & fields.objects[ev.BEFORE]
@@ -140,8 +130,7 @@ class RowMaker:
         """Key columns from the message keys of these rows of a group; None if its messages have none."""
         if group.key is None:
             return None, np.ones(len(rows), np.bool_)
-        texts = payloads(messages.key, group.key, group.which[rows])
-        fields = self._key_shapes.fields(texts)
+        fields = self._carrier.key_fields(messages.key, group.key, group.which[rows])
         cells = {c.upstream or "": fields.cells[(c.upstream or "",)] for c in self._keys}
         wire = wires.key if wires.key is not None else wires.after
         return self._layouts.columns(self._keys, wire, cells, np.arange(len(rows))), fields.sure.copy()
@@ -170,5 +159,5 @@ class RowMaker:
         before = self._layouts.columns(self._keys, wires.before if wires.before is not None else wires.key, cells, rows)
         partly = np.zeros(len(rows), np.bool_)
         for one in cells.values():
-            partly |= taken(one, rows).null
+            partly |= one.taken(rows).null
         return partly | (all_sure(before, len(rows)) & all_equal(own, before, len(rows)))

@@ -20,11 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stream_recon.normalise.columnar.bits import Bits
-from stream_recon.normalise.columnar.buffers import Bools, Ints, Positions, Texts, Words, slices
+from stream_recon.normalise.columnar.buffers import Bools, Ints, Path, Positions, Texts, Words, slices
 from stream_recon.normalise.columnar.scan import Scanned
 
 Kinds = npt.NDArray[np.uint8]
-Path = tuple[str, ...]
 
 
 class Kind(IntEnum):

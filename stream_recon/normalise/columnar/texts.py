@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from stream_recon.errors import Refused
 from stream_recon.normalise.canonical import Item
 from stream_recon.normalise.columnar.buffers import Bools
-from stream_recon.normalise.columnar.cells import Cells, Column, Reader, bools, placeholders
-from stream_recon.normalise.columnar.numbers import N, boolean, plain, text_view
+from stream_recon.normalise.columnar.cells import Cells, Column, Reader, bools, placeholders, text_view
+from stream_recon.normalise.columnar.numbers import N, boolean, plain
 from stream_recon.normalise.columnar.shape import Kind
 from stream_recon.normalise.types.unavailable import is_unavailable
 from stream_recon.normalise.types.values import Json, loads

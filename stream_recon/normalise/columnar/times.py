@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 import pyarrow as pa
 
 from stream_recon.normalise.columnar.buffers import Bools, Bytes, Ints
-from stream_recon.normalise.columnar.cells import Cells, Column, Reader, binary, data_of
-from stream_recon.normalise.columnar.numbers import int64s
+from stream_recon.normalise.columnar.cells import Cells, Column, binary, data_of
 from stream_recon.normalise.columnar.shape import Kind
 
 D, T, C = ord("d"), ord("t"), ord("c")
@@ -22,17 +24,26 @@ _DIGITS = np.flatnonzero(_FORM == 0x30)
 _DAYS_IN_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0, 0, 0, 0] + [0] * 83)
 
 
-def days(cells: Cells) -> Column:
+class Counted(Protocol):
+    """Cells of any format that may be integers."""
+
+    @property
+    def null(self) -> Bools: ...
+
+    def integers(self) -> tuple[Ints, Bools]: ...
+
+
+def days(cells: Counted) -> Column:
     """Days since 1970-01-01."""
-    value, valid = int64s(cells)
+    value, valid = cells.integers()
     valid &= (value >= FIRST_DAY) & (value <= LAST_DAY)
     dates = pa.array(np.where(valid, value, 0).astype(np.int32), mask=~valid).view(pa.date32())
     return Column(D, dates.cast(pa.string()).view(pa.binary()), valid | cells.null)
 
 
-def _micros(cells: Cells, unit: str) -> tuple[Ints, Bools]:
+def _micros(cells: Counted, unit: str) -> tuple[Ints, Bools]:
     """Values of a unit (ms, us, ns) as µs, and which rows hold one; a fraction of a µs is in doubt."""
-    value, valid = int64s(cells)
+    value, valid = cells.integers()
     if unit == "ms":
         valid &= (value > -(1 << 50)) & (value < 1 << 50)
         return np.where(valid, value, 0) * 1000, valid
@@ -42,10 +53,10 @@ def _micros(cells: Cells, unit: str) -> tuple[Ints, Bools]:
     return value, valid
 
 
-def timestamps(unit: str) -> Reader:
+def timestamps(unit: str) -> Callable[[Counted], Column]:
     """Reads integers of a unit (ms, us, ns) since 1970-01-01T00:00 UTC."""
 
-    def read(cells: Cells) -> Column:
+    def read(cells: Counted) -> Column:
         value, valid = _micros(cells, unit)
         valid &= (value >= FIRST_DAY * DAY_US) & (value < (LAST_DAY + 1) * DAY_US)
         stamps = pa.array(np.where(valid, value, 0), mask=~valid).view(pa.timestamp("us"))
@@ -57,10 +68,10 @@ def timestamps(unit: str) -> Reader:
     return read
 
 
-def times(unit: str) -> Reader:
+def times(unit: str) -> Callable[[Counted], Column]:
     """Reads integers of a unit (ms, us, ns) since midnight."""
 
-    def read(cells: Cells) -> Column:
+    def read(cells: Counted) -> Column:
         value, valid = _micros(cells, unit)
         valid &= (value >= 0) & (value < DAY_US)
         clock = pa.array(np.where(valid, value, 0), mask=~valid).view(pa.time64("us"))
@@ -71,14 +82,18 @@ def times(unit: str) -> Reader:
 
 def iso_timestamps(cells: Cells) -> Column:
     """``2026-11-21T04:00:00Z`` with none or 1 to 6 fraction digits; any other spelling is in doubt."""
-    size = cells.end - cells.start - 2
-    good = (cells.kind == Kind.STRING) & ((size == 20) | ((size >= 22) & (size <= 27)))
+    return iso_texts(cells.texts.data, cells.start + 1, cells.end - cells.start - 2, cells.kind == Kind.STRING, cells.null)
+
+
+def iso_texts(data: Bytes, start: Ints, size: Ints, good: Bools, null: Bools) -> Column:
+    """The same of stretches of ``data``, behind which there are at least 26 octets."""
+    good = good & ((size == 20) | ((size >= 22) & (size <= 27)))
     at = np.flatnonzero(good)
-    chars, fine = _iso(cells.texts.data, cells.start[at] + 1, size[at])
+    chars, fine = _iso(data, start[at], size[at])
     good[at[~fine]] = False
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(good)]) * _WIDTH
-    mask = pa.array(np.zeros(len(cells), np.int8), mask=~good)
-    return Column(T, binary(chars[fine].ravel(), offsets, mask), good | cells.null)
+    mask = pa.array(np.zeros(len(good), np.int8), mask=~good)
+    return Column(T, binary(chars[fine].ravel(), offsets, mask), good | null)
 
 
 def _iso(data: Bytes, start: Ints, size: Ints) -> tuple[Bytes, Bools]:

@@ -6,10 +6,10 @@ A schema is half a message and always the same: its text is remembered, and read
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from stream_recon.errors import Refused
+from stream_recon.normalise.formats.documents import Document
 from stream_recon.normalise.types.values import Json, decode_utf8, loads, scan
 from stream_recon.normalise.types.wire import Wire, parse_wire
 
@@ -18,14 +18,6 @@ _SCHEMA: Final = re.compile(r'\s*\{\s*"schema"\s*:\s*')
 _PAYLOAD: Final = re.compile(r'\s*,\s*"payload"\s*:\s*')
 _END: Final = re.compile(r"\s*\}\s*")
 _ENVELOPE: Final = frozenset({"schema", "payload"})
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A parsed key or value; ``wire`` is None without a schema."""
-
-    payload: Json
-    wire: Wire | None
 
 
 class ConnectReader:

@@ -14,7 +14,8 @@ from stream_recon.errors import Refused
 from stream_recon.model.messages import Op
 from stream_recon.model.plan import TypeRule
 from stream_recon.normalise.formats import Outcome, Row
-from stream_recon.normalise.formats.connect import ConnectReader, Document
+from stream_recon.normalise.formats.connect import ConnectReader
+from stream_recon.normalise.formats.documents import Document
 from stream_recon.normalise.formats.keys import Key, KeyReader
 from stream_recon.normalise.row_reader import Image, RowReader
 from stream_recon.normalise.types import Wire
@@ -33,7 +34,7 @@ class PlainJson:
         self._rows = rows
         self._event_time = rows.feed.event_time
         self._connect = ConnectReader()
-        self._keys = KeyReader(rows, is_envelope=False)
+        self._keys = KeyReader(rows, ConnectReader(), is_envelope=False)
 
     def decode(self, key: bytes | None, value: bytes | None, timestamp: int) -> Outcome:
         """``timestamp``: the broker's, ms."""

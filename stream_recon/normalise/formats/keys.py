@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from stream_recon.errors import Refused
 from stream_recon.normalise.canonical import Item
-from stream_recon.normalise.formats.connect import ConnectReader, Document
+from stream_recon.normalise.formats.documents import Document, DocumentReader
 from stream_recon.normalise.row_reader import Image, Layout, RowReader
 from stream_recon.normalise.types import Wire
 from stream_recon.normalise.types.values import Json
@@ -20,9 +20,9 @@ Key = tuple[Item, ...]
 class KeyReader:
     """Reads keys for one feed."""
 
-    def __init__(self, rows: RowReader, *, is_envelope: bool) -> None:
+    def __init__(self, rows: RowReader, documents: DocumentReader, *, is_envelope: bool) -> None:
         self._rows = rows
-        self._connect = ConnectReader()
+        self._documents = documents
         self._is_envelope = is_envelope
 
     def document(self, key: bytes | None) -> Document | None:
@@ -30,7 +30,7 @@ class KeyReader:
         if key is None:
             return None
         try:
-            document = self._connect.read(key, is_envelope=self._is_envelope)
+            document = self._documents.read(key, is_envelope=self._is_envelope)
         except Refused:
             return None
         return document if isinstance(document.payload, dict) else None

@@ -9,7 +9,7 @@ from typing import Final
 from stream_recon.errors import Refused
 from stream_recon.normalise.canonical import Item
 from stream_recon.normalise.types.numbers import decimal_item
-from stream_recon.normalise.types.values import Json, Number, Repeated, loads
+from stream_recon.normalise.types.values import Json, Number, Repeated, Several, loads, refuse_kind
 
 _WORDS: Final = {None: "null", True: "true", False: "false"}
 
@@ -46,8 +46,8 @@ def _write(value: Json, nfc: bool) -> str:
         return f"[{','.join([_write(element, nfc) for element in value])}]"
     if isinstance(value, dict):
         return _write_object(value, nfc)
-    if isinstance(value, Repeated):
-        raise Refused("expected JSON, got an object with a repeated key")
+    if isinstance(value, Repeated | Several):
+        raise refuse_kind("JSON", value)
     return _WORDS[value]
 
 

@@ -36,6 +36,10 @@ class Repeated:
         self.values = values
 
 
+class Several:
+    """A value of an Avro union of more than one type: which of them it is, no reader can be told."""
+
+
 Json = Any
 """One of the values drawn above."""
 
@@ -46,6 +50,7 @@ _KINDS: Final = (
     (list, "an array"),
     (dict, "an object"),
     (Repeated, "an object with a repeated key"),
+    (Several, "a union of several types"),
 )
 
 

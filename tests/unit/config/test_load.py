@@ -237,10 +237,11 @@ def test_refused_at_a_sides_own_fields(refused: Refused) -> None:
     assert refused(source_key="id") == ["orders.yaml:7: source.key: got 'id', expected a list; write key: [id]"]
     assert refused(source_key="[]") == ["orders.yaml:7: source.key: must not be empty; write key: [id]"]
     assert refused(source_key="[id, id]") == ["orders.yaml:7: source.key[1]: 'id' is listed twice; keep one"]
-    assert refused(source_format="avro") == ["orders.yaml:6: source.format: got 'avro'; write debezium-json or json"]
+    formats = "debezium-avro or debezium-json or json"
+    assert refused(source_format="avro") == [f"orders.yaml:6: source.format: got 'avro'; write {formats}"]
     assert refused(target_format="debezium-avro") == [
-        "orders.yaml:12: targets[0].format: got 'debezium-avro', which this version cannot do; record the topic with the JSON "
-        "converter and write debezium-json"
+        "orders.yaml:12: targets[0].format: debezium-avro needs the schemas of its messages; write registry: "
+        "{url: http://localhost:8081}, or registry: {file: schemas-by-id.json}"
     ]
 
 

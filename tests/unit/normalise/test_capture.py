@@ -19,13 +19,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from stream_recon.adapters.schemas import FileSchemas
 from stream_recon.model.messages import Messages, Op, Upstream
-from stream_recon.model.plan import ColumnPlan, FeedPlan, Format, TypeRule
+from stream_recon.model.plan import ColumnPlan, FeedPlan, Format, Ids, TypeRule
+from stream_recon.normalise.avro.book import SchemaBook
 from stream_recon.normalise.discover import discover
 from stream_recon.normalise.reference import ReferenceDecoder
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "dual-write"
 KEYS = {"orders": ["id"], "payments": ["order_id", "seq"], "customers": ["handle"]}
+FORMATS = {"json": Format.DEBEZIUM_JSON, "avro": Format.DEBEZIUM_AVRO}
+BOOKS = {"json": None, "avro": SchemaBook(FileSchemas(FIXTURES / "avro-schemas-by-id.json", Ids.CONFLUENT))}
 TYPES = {"orders": {"paid": TypeRule("boolean"), "customer": TypeRule("uuid"), "doc": TypeRule("json")}}
 
 
@@ -54,7 +58,7 @@ def _messages(topic: str, partition: int, found: list[dict[str, Any]]) -> Messag
     return Messages(Upstream("side", topic, partition), offset, timestamp, octets("key_b64"), octets("payload_b64"))
 
 
-def feed(table: str, names: frozenset[str]) -> FeedPlan:
+def feed(form: str, table: str, names: frozenset[str]) -> FeedPlan:
     types = TYPES.get(table, {})
     columns = tuple(
         ColumnPlan(
@@ -62,7 +66,7 @@ def feed(table: str, names: frozenset[str]) -> FeedPlan:
         )
         for name in sorted(names, key=str.encode)
     )
-    return FeedPlan("side", Format.DEBEZIUM_JSON, columns, tuple(types.items()))
+    return FeedPlan("side", FORMATS[form], columns, tuple(types.items()))
 
 
 def framed(tag: str, text: str) -> bytes:
@@ -127,11 +131,11 @@ def truth(side: str, table: str) -> dict[bytes, bytes]:
     return found
 
 
-def left(side: str, table: str) -> dict[bytes, bytes | None]:
+def left(form: str, side: str, table: str) -> dict[bytes, bytes | None]:
     """Key text to row hash, from the messages: the last version by time, then offset."""
-    decoder = ReferenceDecoder(feed(table, frozenset(COLUMNS[table])))
+    decoder = ReferenceDecoder(feed(form, table, frozenset(COLUMNS[table])), BOOKS[form])
     versions = []
-    for messages in recording(f"{side}-json-{table}"):
+    for messages in recording(f"{side}-{form}-{table}"):
         decoded = decoder.decode(messages)
         assert decoded.dead == ()
         assert len(decoded.control) == 0
@@ -150,10 +154,11 @@ def left(side: str, table: str) -> dict[bytes, bytes | None]:
     return state
 
 
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("side", ["pg", "maria"])
 @pytest.mark.parametrize("table", list(COLUMNS))
-def test_what_is_left_is_what_the_database_holds(side: str, table: str) -> None:
-    found, expected = left(side, table), truth(side, table)
+def test_what_is_left_is_what_the_database_holds(form: str, side: str, table: str) -> None:
+    found, expected = left(form, side, table), truth(side, table)
     assert found.keys() == expected.keys()
     known = {key: digest for key, digest in found.items() if digest is not None}
     assert known == {key: expected[key] for key in known}
@@ -161,9 +166,10 @@ def test_what_is_left_is_what_the_database_holds(side: str, table: str) -> None:
     assert (len(unknown) > 0) == (side == "pg" and table == "orders"), "TOASTed notes, on PostgreSQL only"
 
 
+@pytest.mark.parametrize("forms", [(a, b) for a in FORMATS for b in FORMATS])
 @pytest.mark.parametrize("table", list(COLUMNS))
-def test_the_sides_differ_in_the_faulty_keys_only(table: str) -> None:
-    source, target = left("pg", table), left("maria", table)
+def test_the_sides_differ_in_the_faulty_keys_only(forms: tuple[str, str], table: str) -> None:
+    source, target = left(forms[0], "pg", table), left(forms[1], "maria", table)
     differing = {
         key
         for key in source.keys() | target.keys()
@@ -177,22 +183,24 @@ def test_the_sides_differ_in_the_faulty_keys_only(table: str) -> None:
 CONTROL = [("pg", "heartbeat"), ("pg", "transaction"), ("maria", "heartbeat"), ("maria", "transaction"), ("maria", "ddl")]
 
 
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("side", "kind"), CONTROL)
-def test_control_topics_hold_control_records_only(side: str, kind: str) -> None:
-    decoder = ReferenceDecoder(feed("orders", frozenset(COLUMNS["orders"])))
-    for messages in recording(f"{side}-json-{kind}"):
+def test_control_topics_hold_control_records_only(form: str, side: str, kind: str) -> None:
+    decoder = ReferenceDecoder(feed(form, "orders", frozenset(COLUMNS["orders"])), BOOKS[form])
+    for messages in recording(f"{side}-{form}-{kind}"):
         decoded = decoder.decode(messages)
         assert list(decoded.control) == list(range(len(messages)))
         assert decoded.rows.num_rows == 0
         assert decoded.dead == ()
-        assert discover(Format.DEBEZIUM_JSON, messages.value) == frozenset()
+        assert discover(FORMATS[form], messages.value, BOOKS[form]) == frozenset()
 
 
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("side", ["pg", "maria"])
 @pytest.mark.parametrize("table", list(COLUMNS))
-def test_columns_are_found_in_the_schemas(side: str, table: str) -> None:
+def test_columns_are_found_in_the_schemas(form: str, side: str, table: str) -> None:
     names: frozenset[str] = frozenset[str]().union(
-        *(discover(Format.DEBEZIUM_JSON, messages.value) for messages in recording(f"{side}-json-{table}"))
+        *(discover(FORMATS[form], messages.value, BOOKS[form]) for messages in recording(f"{side}-{form}-{table}"))
     )
     only_target = {"synced_at"} if (side, table) == ("maria", "customers") else set()
     assert names == COLUMNS[table].keys() | only_target

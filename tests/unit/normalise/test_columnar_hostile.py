@@ -264,7 +264,7 @@ def feed(r: random.Random, form: Format) -> FeedPlan:
     return FeedPlan("s", form, columns, tuple(types.items()), event_time=r.choice(times), unicode_nfc=r.random() < 0.2)
 
 
-@pytest.mark.parametrize("form", list(Format))
+@pytest.mark.parametrize("form", [Format.DEBEZIUM_JSON, Format.JSON])
 @given(seed=st.integers(0, 2**32))
 def test_equal_to_the_reference(form: Format, seed: int) -> None:
     r = random.Random(seed)

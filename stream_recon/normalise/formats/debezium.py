@@ -1,4 +1,4 @@
-"""``debezium-json``: Debezium's envelope as JSON, with Connect's schema or without (DESIGN 3.1; TYPES, envelope).
+"""Debezium's envelope, in JSON (with Connect's schema or without) or Avro (DESIGN 3.1; TYPES, envelope).
 
     c, u -> UPSERT   r -> READ   d -> DELETE   t -> TRUNCATE (no key)   m -> control   null payload -> TOMBSTONE
     a changed key inside one ``u``: DELETE of the old (index 0) and UPSERT of the new (index 1), at one time
@@ -15,7 +15,8 @@ from typing import Final
 from stream_recon.errors import Refused
 from stream_recon.model.messages import Op
 from stream_recon.normalise.formats import CONTROL, Outcome, Row
-from stream_recon.normalise.formats.connect import ConnectReader, Document, struct_of
+from stream_recon.normalise.formats.connect import struct_of
+from stream_recon.normalise.formats.documents import Document, DocumentReader
 from stream_recon.normalise.formats.keys import Key, KeyReader
 from stream_recon.normalise.row_reader import RowReader
 from stream_recon.normalise.types import Wire
@@ -38,13 +39,13 @@ class _Envelope:
         return value, None if value is None else struct_of(self.wire, name)
 
 
-class DebeziumJson:
+class Debezium:
     """Decodes messages of one feed, one at a time. The result does not depend on what was decoded before."""
 
-    def __init__(self, rows: RowReader) -> None:
+    def __init__(self, rows: RowReader, keys: DocumentReader, values: DocumentReader) -> None:
         self._rows = rows
-        self._connect = ConnectReader()
-        self._keys = KeyReader(rows, is_envelope=True)
+        self._values = values
+        self._keys = KeyReader(rows, keys, is_envelope=True)
 
     def decode(self, key: bytes | None, value: bytes | None, timestamp: int) -> Outcome:
         """``timestamp``, the broker's, is not used: Debezium's messages have a time of their own."""
@@ -52,7 +53,7 @@ class DebeziumJson:
         message_key = self._keys.document(key)
         envelope = None
         try:
-            document = Document(None, None) if value is None else self._connect.read(value)
+            document = Document(None, None) if value is None else self._values.read(value)
             if document.payload is None and (value is None or document.wire is not None):
                 return self._tombstone(message_key)
             if not isinstance(document.payload, dict):
