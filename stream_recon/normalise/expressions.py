@@ -163,7 +163,7 @@ class Expressions:
             kind = types[name]
             if kind is None:
                 raise Refused(f"column {name}: an expression reads it, but its form says no type: declare it in `types`")
-            arrays.append(pa.array([_to_arrow(name, row[name], kind) for row in rows], kind))
+            arrays.append(pa.array([to_arrow(name, row[name], kind) for row in rows], kind))
         if not arrays:  # constants only: a batch without columns would have no rows
             return pa.RecordBatch.from_arrays([pa.nulls(len(rows))], names=["nothing"])
         return pa.RecordBatch.from_arrays(arrays, names=list(self.reads))
@@ -218,7 +218,7 @@ def _is_single(kind: pa.DataType) -> bool:
     return not pa.types.is_nested(kind) and not pa.types.is_interval(kind) and not pa.types.is_duration(kind)
 
 
-def _to_arrow(name: str, item: Item | None, kind: pa.DataType) -> Any:
+def to_arrow(name: str, item: Item | None, kind: pa.DataType) -> Any:
     """A value that Arrow stores in ``kind`` without loss."""
     if item is None:
         return None

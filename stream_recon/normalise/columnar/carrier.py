@@ -89,7 +89,7 @@ class Carrier(Protocol):
 
 def wanted(feed: FeedPlan, *, is_change: bool, envelope: tuple[Path, ...]) -> tuple[Path, ...]:
     """The paths of values that rows are made from."""
-    columns = tuple(c.upstream or "" for c in feed.columns)
+    columns = tuple(name for c in feed.columns for name in ((c.upstream,) if c.upstream is not None else c.reads))
     if is_change:
         before = tuple(("before", c.upstream or "") for c in feed.key_columns)
         return tuple(dict.fromkeys([*envelope, *before, *(("after", name) for name in columns)]))

@@ -24,7 +24,7 @@ class Digests:
         self._keys = feed.key_columns
         self._large = feed.large_columns
         self._schema = rows_schema(len(self._large))
-        self._hasher = Hasher()
+        self._hasher = Hasher(feed.hash_key)
 
     def batch(self, which: Ints, events: Events, rows: Ints, keys: Columns, others: Columns, here: Ints) -> pa.RecordBatch:
         """Rows of the messages ``which``; ``rows``: their places in ``events``, ``here``: those of them that are present.
@@ -36,10 +36,12 @@ class Digests:
         texts, large = [key_text], []
         if len(here):
             present = {**{c.name: picked(keys[c.name], here) for c in self._keys}, **others}
-            hashes = self._hasher.sha256([joined(framed(present[c.name])) for c in self._large])
+            framed_large = [joined(framed(present[c.name])) for c in self._large]
+            hashes = self._hasher.sha256(framed_large)
+            keyed = self._hasher.digests(framed_large)
             texts += [_spread(text, here, count) for text in self._row_texts(present, hashes)]
-            large = [_spread(_or_empty(present[c.name], one), here, count) for c, one in zip(self._large, hashes, strict=True)]
-        hashed = self._hasher.sha256(texts)
+            large = [_spread(_or_empty(present[c.name], one), here, count) for c, one in zip(self._large, keyed, strict=True)]
+        hashed = self._hasher.digests(texts)
         nothing = 2 if self._large else 1
         hashed += [pa.nulls(count, pa.binary(32))] * (1 + nothing - len(hashed))
         large += [pa.nulls(count, pa.binary())] * (len(self._large) - len(large))

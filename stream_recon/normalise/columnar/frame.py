@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,11 +19,26 @@ _SHORT = 512
 _PREFIXES: dict[int, pa.BinaryArray] = {}
 
 
-class Hasher:
-    """SHA-256 of whole columns by DataFusion, in one plan a batch, on the calling thread's core."""
+_BLOCK = 64
+"""Octets of a block of SHA-256: a longer key of an HMAC is hashed first (RFC 2104)."""
 
-    def __init__(self) -> None:
+
+class Hasher:
+    """SHA-256 of whole columns by DataFusion, in one plan a batch, on the calling thread's core; HMAC-SHA-256 under ``key``."""
+
+    def __init__(self, key: bytes | None = None) -> None:
+        padded = None if key is None else np.frombuffer(_block(key), np.uint8)
+        self._pads = None if padded is None else tuple((padded ^ np.uint8(pad)).tobytes() for pad in (0x36, 0x5C))
         self._context = SessionContext(SessionConfig().with_target_partitions(1).with_batch_size(1 << 20))
+
+    def digests(self, columns: list[pa.Array]) -> list[pa.FixedSizeBinaryArray]:
+        """The 32-octet digests of each column's values, under the key if there is one; null stays null."""
+        if self._pads is None:
+            return self.sha256(columns)
+        for pad in self._pads:
+            columns = [_led(pad, column) for column in columns]
+            columns = self.sha256(columns)
+        return columns
 
     def sha256(self, columns: list[pa.Array]) -> list[pa.FixedSizeBinaryArray]:
         """The 32-octet hashes of each column's values; null stays null."""
@@ -35,6 +52,15 @@ class Hasher:
         finally:
             self._context.deregister_table("hashed")
         return [fixed(out.column(i).combine_chunks(), 32) for i in range(len(columns))]
+
+
+def _block(key: bytes) -> bytes:
+    return (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+
+
+def _led(head: bytes, column: pa.Array) -> pa.BinaryArray:
+    """Each value with ``head`` in front; null stays null."""
+    return pc.binary_join_element_wise(pa.scalar(head, pa.binary()), column.cast(pa.binary()), pa.scalar(b"", pa.binary()))
 
 
 def fixed(array: pa.Array, width: int) -> pa.FixedSizeBinaryArray:

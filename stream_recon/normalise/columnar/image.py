@@ -14,6 +14,7 @@ from stream_recon.model.plan import ColumnPlan, FeedPlan, TypeRule
 from stream_recon.normalise.columnar.buffers import Bools, Ints
 from stream_recon.normalise.columnar.carrier import Carrier, ReadColumn, Values
 from stream_recon.normalise.columnar.cells import Column, bools
+from stream_recon.normalise.columnar.computed import Computed
 from stream_recon.normalise.columnar.texts import Distinct
 from stream_recon.normalise.columnar.times import iso_timestamps, timestamps
 from stream_recon.normalise.types.declared import declared_reader
@@ -53,14 +54,21 @@ class Layouts:
 
     def __init__(self, feed: FeedPlan, carrier: Carrier) -> None:
         self._carrier = carrier
+        self._computed = Computed(feed)
         self._nfc = feed.unicode_nfc
         self._types = dict(feed.types)
-        self._zones = {c.upstream: c.timezone for c in feed.columns if c.timezone is not None}
+        self._zones = dict(feed.timezones) | {c.upstream: c.timezone for c in feed.columns if c.upstream and c.timezone}
         self._readers: dict[tuple[str, Wire | None], ReadColumn] = {}
 
     def columns(self, plans: Sequence[ColumnPlan], wire: Wire | None, cells: Mapping[str, Values], rows: Ints) -> Columns:
         """Canonical columns by name, of these rows of the cells (by upstream name)."""
-        return {plan.name: self.reader(plan, wire)(cells[plan.upstream or ""].taken(rows)) for plan in plans}
+        plain = [plan for plan in plans if plan.upstream is not None]
+        found = {plan.name: self.reader(plan, wire)(cells[plan.upstream or ""].taken(rows)) for plan in plain}
+        if len(plain) < len(plans):
+            plans_of = {name: ColumnPlan(f"\0{name}", name) for name in self._computed.reads}
+            inputs = {name: self.reader(plan, wire)(cells[name].taken(rows)) for name, plan in plans_of.items()}
+            found |= self._computed.columns(wire, inputs, len(rows))
+        return found
 
     def reader(self, plan: ColumnPlan, wire: Wire | None) -> ReadColumn:
         """The reader of a column under the struct ``wire``."""

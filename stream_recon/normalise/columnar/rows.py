@@ -59,8 +59,8 @@ class RowMaker:
 
     @staticmethod
     def can(feed: FeedPlan) -> bool:
-        """Whether this feed can be vectorised at all: not with keyed hashes, and not with computed columns."""
-        return feed.hash_key is None and all(c.upstream is not None for c in feed.columns) and bool(feed.key_columns)
+        """Whether this feed can be vectorised at all: not with a computed key."""
+        return bool(feed.key_columns) and all(c.upstream is not None for c in feed.key_columns)
 
     def rows(self, messages: Messages) -> tuple[list[pa.RecordBatch], Bools]:
         """Batches of rows, and which messages are in them, one row each; the others are in doubt."""
@@ -140,7 +140,7 @@ class RowMaker:
     ) -> tuple[Columns, Columns, Bools]:
         """Canonical columns of the present rows, the keys (from the images if from nowhere else), and which rows hold."""
         side: Path = ("after",) if self._is_change else ()
-        cells = {c.upstream or "": fields.cells[(*side, c.upstream or "")] for c in self._feed.columns}
+        cells = {path[-1]: values for path, values in fields.cells.items() if path[:-1] == side}
         others = self._layouts.columns(self._others, wires.after, cells, rows)
         own = self._layouts.columns(self._keys, wires.after if wires.after is not None else wires.key, cells, rows)
         fine = all_sure(others, len(rows)) & all_sure(own, len(rows))

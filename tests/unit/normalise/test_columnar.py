@@ -155,9 +155,29 @@ def test_nothing_in_nothing_out() -> None:
     check(CHANGES, stretch([None, None], [None, None]))
 
 
-def test_keyed_hashes_are_left_to_the_reference() -> None:
-    feed = FeedPlan("side", Format.DEBEZIUM_JSON, CHANGES.columns, hash_key=b"k" * 32)
-    assert check(feed, changes(20)).statistics().vectorised == 0
+@pytest.mark.parametrize("key", [b"k", b"k" * 64, b"k" * 65], ids=["short", "a block", "longer than a block"])
+def test_keyed_hashes(key: bytes) -> None:
+    large = plan(Format.DEBEZIUM_JSON, ["id", "note", "qty"], {"id"}, ("note",))
+    for columns in (CHANGES.columns, large.columns):
+        feed = FeedPlan("side", Format.DEBEZIUM_JSON, columns, hash_key=key)
+        assert check(feed, changes(20)).statistics().handed_over == 0
+
+
+def test_computed_columns() -> None:
+    types = (("note", TypeRule("string")), ("qty", TypeRule("integer")))
+    shout = ColumnPlan("shout", None, "upper(note)", ("note",))
+    share = ColumnPlan("share", None, "case when qty = 3 then null else 42 / (qty - 3) end", ("qty",))
+    feed = FeedPlan("side", Format.DEBEZIUM_JSON, (plan(Format.DEBEZIUM_JSON, ["id"], {"id"}).columns[0], share, shout), types)
+    assert check(feed, changes(200)).statistics().handed_over == 0
+
+
+def test_a_row_on_which_an_expression_fails_is_handed_over_alone() -> None:
+    share = ColumnPlan("share", None, "1 / (qty - 3)", ("qty",))
+    types = (("qty", TypeRule("integer")),)
+    feed = FeedPlan("side", Format.DEBEZIUM_JSON, (plan(Format.DEBEZIUM_JSON, ["id"], {"id"}).columns[0], share), types)
+    healthy: list[bytes | None] = [change(at, qty=4 + at) for at in range(40)]
+    healthy[17] = change(17, qty=3)
+    assert check(feed, stretch([key(at) for at in range(40)], healthy)).statistics().handed_over == 1
 
 
 def texts(*values: bytes) -> Texts:

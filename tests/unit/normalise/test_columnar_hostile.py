@@ -40,6 +40,11 @@ WIRE = {
     "at": ("int32", "io.debezium.time.Time"),
 }
 NAMES = list(WIRE)
+COMPUTED = [
+    (ColumnPlan("e1", None, "qty * 2 + id", ("id", "qty")),),
+    (ColumnPlan("e1", None, "upper(note)", ("note",)), ColumnPlan("e2", None, "10 / qty", ("qty",))),
+    (ColumnPlan("e1", None, "coalesce(ratio, 0.5)", ("ratio",)), ColumnPlan("note2", None, "amount + 1", ("amount",))),
+]
 DECLARED: list[dict[str, Rule]] = [
     {},
     {
@@ -261,7 +266,12 @@ def feed(r: random.Random, form: Format) -> FeedPlan:
         for name in names
     )  # fmt: skip
     times = [None, None, "seen_at", "placed_at", "qty"] if form is Format.JSON else [None]
-    return FeedPlan("s", form, columns, tuple(types.items()), event_time=r.choice(times), unicode_nfc=r.random() < 0.2)
+    computed = r.choice([(), (), *COMPUTED]) if types == {} and form is not Format.JSON else ()
+    columns = tuple(sorted((*columns, *computed), key=lambda column: column.name))
+    return FeedPlan(
+        "s", form, columns, tuple(types.items()), event_time=r.choice(times), unicode_nfc=r.random() < 0.2,
+        hash_key=r.choice([None, None, b"k" * r.choice([1, 64, 100])]),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("form", [Format.DEBEZIUM_JSON, Format.JSON])
