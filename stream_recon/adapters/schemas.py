@@ -27,7 +27,7 @@ _MISSING_SECONDS: Final = 30.0
 
 _NOT_FOUND: Final = 404
 _DENIED: Final = frozenset({401, 403})
-_TIMEOUT_SECONDS: Final = "10"
+_TIMEOUT_SECONDS: Final = 10
 
 
 def schema_source(plan: RegistryPlan) -> FileSchemas | Registry:
@@ -59,6 +59,9 @@ class FileSchemas:
             raise InputError(f'registry: file {path}: expected an object such as {{"4": {{"schema": "..."}}}}')
         self._schemas = {str(name): _entry(path, str(name), entry) for name, entry in found.items()}
 
+    def close(self) -> None:
+        """There is nothing to close."""
+
     def schema(self, octets: bytes) -> SchemaText | None:
         """The schema of an id; None: the file has none."""
         return self._schemas.get(told(octets))
@@ -72,6 +75,11 @@ def _entry(path: Path, name: str, entry: Any) -> SchemaText:
     if not isinstance(schema, dict | list | str) or len(texts) != len(references):
         raise InputError(f'registry: file {path}: schema {name}: expected {{"schema": "..."}}')
     return SchemaText(schema if isinstance(schema, str) else json.dumps(schema), tuple(texts), str(kind))
+
+
+def _numbers(settings: dict[str, Any]) -> dict[str, Any]:
+    """A topology's settings are texts; the client wants numbers where they are some."""
+    return {name: int(value) if isinstance(value, str) and value.isdecimal() else value for name, value in settings.items()}
 
 
 class Registry:
@@ -91,7 +99,7 @@ class Registry:
         if "bearer.auth.token" in settings:
             settings = {"bearer.auth.credentials.source": "STATIC_TOKEN", **settings}
         try:
-            self._client = SchemaRegistryClient({"url": self._url, "timeout": _TIMEOUT_SECONDS, **settings})
+            self._client = SchemaRegistryClient({"url": self._url, "timeout": _TIMEOUT_SECONDS, **_numbers(settings)})
         except (TypeError, ValueError, OSError) as error:
             raise ConfigError(f"registry: {url}: {error}; write settings as Confluent's client names them") from error
 
@@ -117,6 +125,10 @@ class Registry:
             raise Unreachable(f"registry {self.name} does not answer as it should (HTTP {error.http_status_code})") from error
         except httpx2.HTTPError as error:
             raise Unreachable(f"registry {self.name} cannot be reached ({error}); check registry: url in the topology") from error
+
+    def close(self) -> None:
+        """Closes its connections."""
+        self._client.close()
 
     def _fetch(self, octets: bytes) -> SchemaText:
         if self._core:

@@ -13,7 +13,7 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from stream_recon.model.plan import FeedPlan, TopologyPlan, TypeRule
+from stream_recon.model.plan import ColumnPlan, FeedPlan, TokenPlan, TopologyPlan, TypeRule
 
 CANONICAL_VERSION = 1
 """Of DESIGN section 4; raised with any change of a text that is hashed."""
@@ -28,11 +28,12 @@ def rules_id(feeds: Sequence[FeedPlan]) -> str:
     """Hex SHA-256 over how ``feeds`` (source, then target) make row hashes: columns, types, zones, unicode, large, hash key."""
     rules = [
         {
-            "columns": [_plain(c) for c in feed.columns],
+            "columns": [_column(c) for c in feed.columns],
             "event_time": feed.event_time,
             "format": feed.format.value,
             "hash_key": _key_id(feed.hash_key),
             "side": feed.side,
+            **_tokens(feed.tokens),
             "timezones": _plain(feed.timezones),
             "types": _plain(feed.types),
             "unicode_nfc": feed.unicode_nfc,
@@ -44,12 +45,24 @@ def rules_id(feeds: Sequence[FeedPlan]) -> str:
 
 def configuration_hash(plan: TopologyPlan) -> str:
     """Hex SHA-256 over everything in ``plan`` that shapes answers; where outputs go and how much is buffered is no part of it."""
-    settings = {f.name: _plain(getattr(plan, f.name)) for f in fields(plan) if f.name not in OPERATIONAL | {"hash_key"}}
-    return _digest({"canonical": CANONICAL_VERSION, "hash_key": _key_id(plan.hash_key), **settings})
+    settings = {f.name: _plain(getattr(plan, f.name)) for f in fields(plan) if f.name not in OPERATIONAL | {"hash_key", "tokens"}}
+    return _digest({"canonical": CANONICAL_VERSION, "hash_key": _key_id(plan.hash_key), **_tokens(plan.tokens), **settings})
 
 
 def _key_id(key: bytes | None) -> str | None:
     return None if key is None else hmac.digest(key, _KEY_LABEL, "sha256").hex()
+
+
+def _column(column: ColumnPlan) -> dict[str, Any]:
+    """A column; that it has a token is said with the key."""
+    plain: dict[str, Any] = _plain(column)
+    del plain["token"]
+    return plain
+
+
+def _tokens(tokens: TokenPlan | None) -> dict[str, Any]:
+    """Nothing without tokens."""
+    return {} if tokens is None else {"tokens": [list(tokens.columns), _key_id(tokens.key), tokens.version]}
 
 
 def _plain(value: Any) -> Any:

@@ -19,9 +19,9 @@ from stream_recon.config import expressions, scalars
 from stream_recon.config.kafka import Settings, overlaid, read_settings
 from stream_recon.config.live import check_live, check_together
 from stream_recon.config.source import Document, FieldPath, read
-from stream_recon.config.topology import EverySide, HashKey, Registry, Side, Topology
+from stream_recon.config.topology import EverySide, HashKey, Registry, Side, Tokens, Topology
 from stream_recon.config.wording import note_problems
-from stream_recon.model.plan import Format, History, Ids, Order, RegistryPlan, SidePlan, TopologyPlan
+from stream_recon.model.plan import Format, History, Ids, Order, RegistryPlan, SidePlan, TokenPlan, TopologyPlan
 
 T = TypeVar("T")
 
@@ -152,7 +152,7 @@ def _check_compare(document: Document, topology: Topology) -> None:
             document.problem(path, f'{text}{name}: "round({name}, 2)" on both sides')
 
 
-def _hash_key(document: Document, setting: HashKey | None) -> bytes | None:
+def _secret_key(document: Document, path: FieldPath, setting: HashKey | None) -> bytes | None:
     """The key from the environment or a file (one line break at its end is an editor's, and no part of it)."""
     if setting is None:
         return None
@@ -168,12 +168,19 @@ def _hash_key(document: Document, setting: HashKey | None) -> bytes | None:
         except OSError:
             key = None
     if key is None:
-        document.problem(("hash_key", field), missing)
+        document.problem((*path, field), missing)
     elif not 0 < len(key) <= HASH_KEY_MAX_BYTES:
         document.problem(
-            ("hash_key", field), f"the key has {len(key)} bytes; use 32 random bytes (1 to {HASH_KEY_MAX_BYTES} are taken)"
+            (*path, field), f"the key has {len(key)} bytes; use 32 random bytes (1 to {HASH_KEY_MAX_BYTES} are taken)"
         )
     return key
+
+
+def _tokens(document: Document, setting: Tokens | None) -> TokenPlan | None:
+    if setting is None:
+        return None
+    key = _secret_key(document, ("tokens", "key"), setting.key)
+    return None if key is None else TokenPlan(tuple(sorted(set(setting.columns))), key, setting.version)
 
 
 def _plan(document: Document, topology: Topology) -> TopologyPlan:
@@ -205,7 +212,8 @@ def _plan(document: Document, topology: Topology) -> TopologyPlan:
         max_buffer=topology.max_buffer,
         ignore=tuple(sorted(set(topology.compare.ignore))),
         large=tuple(sorted(set(topology.compare.large))),
-        hash_key=_hash_key(document, topology.hash_key),
+        hash_key=_secret_key(document, ("hash_key",), topology.hash_key),
+        tokens=_tokens(document, topology.tokens),
         prefix=topology.outputs.prefix,
         kafka=kafka,
     )

@@ -133,6 +133,7 @@ def _pair(plan: TopologyPlan, source: _View, target: _View) -> tuple[FeedPlan, F
         _check_explicit(view, other, offered[other.side.name], ignored)
     names = ((offered[source.side.name] & offered[target.side.name]) - ignored) | key
     _check_large(plan, names, key, both_known=source.known is not None or target.known is not None)
+    _check_tokens(plan, names, both_known=source.known is not None or target.known is not None)
     return _feed(plan, source, names, key), _feed(plan, target, names, key)
 
 
@@ -188,6 +189,13 @@ def _check_large(plan: TopologyPlan, names: frozenset[str], key: frozenset[str],
             raise ConfigError(f"{plan.name}: compare.large: {name!r} is no compared column; compared are {_listed(names)}{near}")
 
 
+def _check_tokens(plan: TopologyPlan, names: frozenset[str], *, both_known: bool) -> None:
+    for name in () if plan.tokens is None else plan.tokens.columns:
+        if name not in names and both_known:
+            near = did_you_mean(name, names)
+            raise ConfigError(f"{plan.name}: tokens.columns: {name!r} is no compared column; compared are {_listed(names)}{near}")
+
+
 def _listed(names: Iterable[str]) -> str:
     return "[" + ", ".join(sorted(names)) + "]"
 
@@ -195,8 +203,11 @@ def _listed(names: Iterable[str]) -> str:
 def _feed(plan: TopologyPlan, view: _View, names: frozenset[str], key: frozenset[str]) -> FeedPlan:
     side = view.side
     types, zones = dict(side.types), dict(side.timezones)
+    tokens = () if plan.tokens is None else plan.tokens.columns
     columns = tuple(
-        _column(name, view.explicit.get(name, None), types, zones, large=name in plan.large, key=name in key)
+        _column(
+            name, view.explicit.get(name, None), types, zones, large=name in plan.large, key=name in key, token=name in tokens
+        )
         for name in sorted(names, key=lambda n: n.encode())
     )
     return FeedPlan(
@@ -209,16 +220,25 @@ def _feed(plan: TopologyPlan, view: _View, names: frozenset[str], key: frozenset
         unicode_nfc=side.unicode_nfc,
         hash_key=plan.hash_key,
         registry=side.registry,
+        tokens=plan.tokens,
     )
 
 
 def _column(
-    name: str, entry: str | None, types: Mapping[str, TypeRule], zones: Mapping[str, str], *, large: bool, key: bool
+    name: str, entry: str | None, types: Mapping[str, TypeRule], zones: Mapping[str, str], *, large: bool, key: bool, token: bool
 ) -> ColumnPlan:
     upstream = name if entry is None else plain_column(entry)
     if upstream is None:
         assert entry is not None
-        return ColumnPlan(name, None, entry, columns_read(entry), large=large, key=key)
+        return ColumnPlan(name, None, entry, columns_read(entry), large=large, key=key, token=token)
     return ColumnPlan(
-        name, upstream, None, (upstream,), type=types.get(upstream), timezone=zones.get(upstream), large=large, key=key
+        name,
+        upstream,
+        None,
+        (upstream,),
+        type=types.get(upstream),
+        timezone=zones.get(upstream),
+        large=large,
+        key=key,
+        token=token,
     )

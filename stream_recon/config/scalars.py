@@ -31,7 +31,7 @@ TOPIC_PATTERN = r"^[A-Za-z0-9._-]{1,249}$"
 TYPE_FORMS: dict[str, tuple[str, ...]] = {
     "boolean": ("boolean",),
     "integer": ("integer",),
-    "decimal": ("decimal(p, s)",),
+    "decimal": ("decimal(p, s)", "decimal"),
     "float": ("float",),
     "string": ("string",),
     "bytes": ("bytes(base64)", "bytes(hex)"),
@@ -165,6 +165,8 @@ def parse_type(value: object) -> TypeRule:
 
 def _check_decimal(value: str, rule: TypeRule) -> None:
     numbers = [int(a) for a in rule.args if a.isascii() and a.isdigit()]
+    if not rule.args and "(" not in value:  # of any size
+        return
     if len(rule.args) != 2 or len(numbers) != 2 or not 1 <= numbers[0] <= 10_000 or numbers[1] > numbers[0]:
         raise ValueError(
             f"got {shown(value)}; write decimal(p, s) with p digits in all, s of them after the point, such as decimal(18, 4)"

@@ -135,6 +135,14 @@ class HashKey(Model):
         return self
 
 
+class Tokens(Model):
+    """Columns for whose values a token stands, in the key and in the row's text: equal values have equal tokens."""
+
+    columns: list[Text] = Field(min_length=1, description="mapped names, key columns among them")
+    key: HashKey
+    version: Annotated[int, Field(ge=1, le=1_000_000)] = Field(1, description="of the key; stands in each token")
+
+
 class EverySide(Model):
     """Settings that stand at the top for all sides, or inside a side for that one. None: not written."""
 
@@ -212,5 +220,6 @@ class Topology(EverySide):
     max_ahead: PositiveDuration = 3_600_000_000
     max_buffer: Size = 8 * 1024**3
     hash_key: HashKey | None = None
+    tokens: Tokens | None = None
     compare: Compare = Compare()
     outputs: Outputs = Outputs()

@@ -67,6 +67,7 @@ class ColumnPlan:
     timezone: str | None = None
     large: bool = False
     key: bool = False
+    token: bool = False
 
 
 class Ids(StrEnum):
@@ -91,6 +92,15 @@ class RegistryPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenPlan:
+    """What stands for the values of some columns, by mapped name: HMAC-SHA-256 under a key, whose ``version`` each tells."""
+
+    columns: tuple[str, ...]
+    key: bytes = field(repr=False)
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class FeedPlan:
     """How the messages of one side become digest rows, for one set of compared columns.
 
@@ -107,6 +117,7 @@ class FeedPlan:
     unicode_nfc: bool = False
     hash_key: bytes | None = field(default=None, repr=False)
     registry: RegistryPlan | None = None
+    tokens: TokenPlan | None = None
 
     @property
     def key_columns(self) -> tuple[ColumnPlan, ...]:
@@ -170,6 +181,7 @@ class TopologyPlan:
     large: tuple[str, ...] = ()
     tolerance: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     hash_key: bytes | None = field(default=None, repr=False)
+    tokens: TokenPlan | None = None
     prefix: str = "recon"
     kafka: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 

@@ -70,6 +70,16 @@ class Cell:
 UNKNOWN: Final = Cell(None, unknown=True)
 
 
+def token(item: Item, key: bytes, version: int) -> Item:
+    """What stands for a value that must not be read: ``s`` of ``token:<version>:`` and the hex HMAC-SHA-256 of its frame."""
+    return ("s", token_head(version) + hmac.digest(key, frame(*item), "sha256").hex().encode("ascii"))
+
+
+def token_head(version: int) -> bytes:
+    """What a token begins with."""
+    return b"token:%d:" % version
+
+
 @dataclass(frozen=True, slots=True)
 class RowDigest:
     """What a present row leaves behind. ``rest`` and ``large`` as in ``model.messages.rows_schema``."""

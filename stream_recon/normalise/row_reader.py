@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from stream_recon.errors import Refused
 from stream_recon.model.plan import ColumnPlan, FeedPlan, Format, TypeRule
-from stream_recon.normalise.canonical import UNKNOWN, Cell, Item, framed
+from stream_recon.normalise.canonical import UNKNOWN, Cell, Item, framed, token
 from stream_recon.normalise.expressions import Expressions, arrow_type, to_items
 from stream_recon.normalise.types import Options, Reader, Wire, check_rule, reader
 from stream_recon.normalise.types.unavailable import is_unavailable
@@ -101,7 +101,7 @@ class Layout:
             missing = [name for name in reads(column) if name not in image]
             if missing:
                 raise Refused(f"key column {column.name}: expected the column {missing[0]}, got none")
-            cell = computed[column.name] if column.upstream is None else self._cell(column, image)
+            cell = self._covered(column, computed[column.name] if column.upstream is None else self._cell(column, image))
             if cell.item is None:
                 raise Refused(f"key column {column.name}: expected a value, got null")
             items.append(cell.item)
@@ -109,7 +109,7 @@ class Layout:
 
     def key_column(self, column: ColumnPlan, image: Image) -> Item | None:
         """One key column that is a plain upstream column of the image."""
-        return self._cell(column, image).item
+        return self._covered(column, self._cell(column, image)).item
 
     def cells(self, image: Image, key: Mapping[str, Item]) -> list[Cell]:
         """Every compared column, in order of their names; the key columns' items are given."""
@@ -119,8 +119,17 @@ class Layout:
             if column.key:
                 cells.append(Cell(key[column.name]))
             else:
-                cells.append(computed[column.name] if column.upstream is None else self._cell(column, image))
+                plain = computed[column.name] if column.upstream is None else self._cell(column, image)
+                cells.append(self._covered(column, plain))
         return cells
+
+    def _covered(self, column: ColumnPlan, cell: Cell) -> Cell:
+        """The cell, or its token if the column has tokens; null stays null."""
+        tokens = self._rows.feed.tokens
+        if not column.token or cell.item is None:
+            return cell
+        assert tokens is not None
+        return Cell(token(cell.item, tokens.key, tokens.version))
 
     def _cell(self, column: ColumnPlan, image: Image) -> Cell:
         assert column.upstream is not None

@@ -108,7 +108,7 @@ class Broker:
                     stderr=log,
                     start_new_session=True,  # Ctrl-C is ours to answer
                 )
-            self._guard = _guarding(self._process.pid)
+            self._guard = guarding(self._process.pid)
             self._await_answer(self._process, cluster)
         except BaseException:
             self.kill()
@@ -235,7 +235,7 @@ def _locked(home: Path) -> IO[str]:
     return lock
 
 
-def _guarding(pid: int) -> subprocess.Popen[bytes]:
+def guarding(pid: int) -> subprocess.Popen[bytes]:
     """Kills the broker when this process ends, however it ends: then the pipe is closed that the guard reads."""
     script = 'read -r _; kill -9 "$0"'
     return subprocess.Popen(["/bin/sh", "-c", script, str(pid)], stdin=subprocess.PIPE, start_new_session=True)

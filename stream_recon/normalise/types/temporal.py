@@ -14,9 +14,13 @@ from stream_recon.normalise.types.zones import local_to_utc
 
 UNITS: Final = {"ms": 1_000_000, "us": 1_000, "ns": 1}
 """Ns in a unit."""
-_MICRO_INFINITIES: Final = {9223372036825200000: b"infinity", -9223372036832400000: b"-infinity"}
-"""pgjdbc's infinite timestamps, as Debezium passes them on in µs."""
-_NANO_INFINITIES: Final = {2**63 - 1: b"infinity", -(2**63): b"-infinity"}
+_ENDS: Final = {2**63 - 1: b"infinity", -(2**63): b"-infinity"}
+_INFINITIES: Final = {9223372036825200000: b"infinity", -9223372036832400000: b"-infinity", **_ENDS}
+"""PostgreSQL's infinite timestamps: pgjdbc's, which Debezium passes on in ms (and, says its documentation, in µs), or the ends of
+int64. No timestamp of PostgreSQL comes near either.
+"""
+_INFINITE_TEXTS: Final = {"+292278994-08-16T23:00:00Z": b"infinity", "-292275055-05-16T23:00:00Z": b"-infinity"}
+"""The same, as ``isostring`` spells them."""
 
 
 @named("io.debezium.time.Date", "org.apache.kafka.connect.data.Date")
@@ -47,17 +51,17 @@ def time_reader(unit: str) -> Reader:
 
 @named("io.debezium.time.Timestamp", "org.apache.kafka.connect.data.Timestamp")
 def _timestamp(_: Wire, options: Options) -> Reader:
-    return timestamp_reader("ms", options)
+    return timestamp_reader("ms", options, _INFINITIES)
 
 
 @named("io.debezium.time.MicroTimestamp")
 def _micro_timestamp(_: Wire, options: Options) -> Reader:
-    return timestamp_reader("us", options, _MICRO_INFINITIES)
+    return timestamp_reader("us", options, _INFINITIES)
 
 
 @named("io.debezium.time.NanoTimestamp")
 def _nano_timestamp(_: Wire, options: Options) -> Reader:
-    return timestamp_reader("ns", options, _NANO_INFINITIES)
+    return timestamp_reader("ns", options, _ENDS)
 
 
 def timestamp_reader(unit: str, options: Options, infinities: Mapping[int, bytes] | None = None) -> Reader:
@@ -74,9 +78,15 @@ def timestamp_reader(unit: str, options: Options, infinities: Mapping[int, bytes
     return read
 
 
-@named("io.debezium.time.ZonedTimestamp", "io.debezium.time.IsoTimestamp")
+@named("io.debezium.time.ZonedTimestamp")
 def _timestamp_text(_: Wire, options: Options) -> Reader:
     return timestamp_text_reader(options)
+
+
+@named("io.debezium.time.IsoTimestamp")
+def _iso_timestamp(_: Wire, options: Options) -> Reader:
+    read = timestamp_text_reader(options)
+    return lambda value: ("t", _INFINITE_TEXTS[value]) if isinstance(value, str) and value in _INFINITE_TEXTS else read(value)
 
 
 @named("io.debezium.time.ZonedTime", "io.debezium.time.IsoTime")

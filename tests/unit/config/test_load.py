@@ -193,8 +193,8 @@ def test_refused_at_the_top(refused: Refused, top: str, message: str) -> None:
         ),
         (
             "types: {a: txt}",
-            "orders.yaml:8: source.types.a: got 'txt', which is no type; write one of boolean, integer, decimal(p, s), float, "
-            "string, bytes(base64), bytes(hex), date, timestamp, timestamp(ms), timestamp(us), timestamp(ns), time, time(ms), "
+            "orders.yaml:8: source.types.a: got 'txt', which is no type; write one of boolean, integer, decimal(p, s), decimal, "
+            "float, string, bytes(base64), bytes(hex), date, timestamp, timestamp(ms), timestamp(us), timestamp(ns), time, time(ms), "
             "time(us), time(ns), uuid, json, list, set, map",
         ),
         ("columns: {a: true}", "orders.yaml:8: source.columns.a: got true, expected text (in quotes, if it looks like a number)"),
@@ -302,6 +302,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_key_file_loses_one_line_break_only(load: Load, tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"secret\n\r\n")
     assert load("hash_key: {file: key}").hash_key == b"secret\n"
+    tokens = load("tokens: {columns: [email, email], key: {file: key}, version: 3}").tokens
+    assert tokens is not None
+    assert (tokens.columns, tokens.key, tokens.version) == (("email",), b"secret\n", 3)
 
 
 def test_a_refused_key_is_never_shown(refused: Refused) -> None:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_recon.model.messages import Messages, Upstream
-from stream_recon.model.plan import ColumnPlan, FeedPlan, Format, TypeRule
+from stream_recon.model.plan import ColumnPlan, FeedPlan, Format, TokenPlan, TypeRule
 from stream_recon.normalise.columnar import ColumnarDecoder
 from stream_recon.normalise.reference import ReferenceDecoder
 
@@ -40,6 +40,7 @@ WIRE = {
     "at": ("int32", "io.debezium.time.Time"),
 }
 NAMES = list(WIRE)
+TOKENS = TokenPlan((), b"t" * 32, 3)
 COMPUTED = [
     (ColumnPlan("e1", None, "qty * 2 + id", ("id", "qty")),),
     (ColumnPlan("e1", None, "upper(note)", ("note",)), ColumnPlan("e2", None, "10 / qty", ("qty",))),
@@ -258,10 +259,11 @@ def feed(r: random.Random, form: Format) -> FeedPlan:
     large = r.choice([[], [], ["note"], ["note", "doc"]])
     keys = r.choice([["id"], ["id"], ["id", "qty"]])
     zone = r.choice([None, None, "Europe/Berlin"])
+    covered = r.choice([[], [], ["id", "note"], ["doc", "qty", "ratio", "placed_at", "raw"]])
     columns = tuple(
         ColumnPlan(
             name, name, reads=(name,), type=types.get(name), timezone=zone if name in {"seen_at", "placed_at"} else None,
-            large=name in large, key=name in keys,
+            large=name in large, key=name in keys, token=name in covered,
         )
         for name in names
     )  # fmt: skip
@@ -270,7 +272,7 @@ def feed(r: random.Random, form: Format) -> FeedPlan:
     columns = tuple(sorted((*columns, *computed), key=lambda column: column.name))
     return FeedPlan(
         "s", form, columns, tuple(types.items()), event_time=r.choice(times), unicode_nfc=r.random() < 0.2,
-        hash_key=r.choice([None, None, b"k" * r.choice([1, 64, 100])]),
+        hash_key=r.choice([None, None, b"k" * r.choice([1, 64, 100])]), tokens=TOKENS,
     )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Kafka Connect with Debezium, and a schema registry, for developers and tests."""
