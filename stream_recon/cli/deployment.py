@@ -158,7 +158,7 @@ class Deployment:
             if there is not None and not rebuild:  # somebody was quicker
                 return None
             generation = 1 if there is None else _opened(there).generation + 1
-            opened = self._found(plan, min(plan.parallelism or digest_partitions, digest_partitions), generation)
+            opened = self.found(plan, min(plan.parallelism or digest_partitions, digest_partitions), generation)
             message = encode(opened.layout.opened(opened.parallelism, generation))
             commits: dict[str, tuple[Cluster, dict[Place, Commit]]] = {}
             for side in plan.sides:
@@ -179,7 +179,13 @@ class Deployment:
             shares.open(plan.name, decide, self.names.digests)
         logger.info("%s: its share of %s is open", plan.name, self.names.digests)
 
-    def _found(self, plan: TopologyPlan, parallelism: int, generation: int) -> Opened:
+    def found(self, plan: TopologyPlan, parallelism: int = 1, generation: int = 1) -> Opened:
+        """The topology on the columns that its topics hold now.
+
+        Raises:
+            ConfigError: they do not fit the topology.
+            NothingYet: no side has a message.
+        """
         starts: dict[Upstream, int] = {}
         columns: dict[str, frozenset[str] | None] = {}
         for side in plan.sides:

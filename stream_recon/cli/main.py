@@ -169,6 +169,24 @@ def discrepancies(
     raise typer.Exit(listing.show(where, choice, as_json=as_json))
 
 
+@commands.command("dead-letters")
+def dead_letters(
+    where: Annotated[
+        list[Path], typer.Argument(metavar="DIR|TOPOLOGY...", help="A result directory, or the topologies of a deployment.")
+    ],
+    again: Annotated[bool, typer.Option("--again", help="Read each message again, and say whether it decodes now.")] = False,
+    kind: Annotated[list[str] | None, typer.Option("--class", help="Only this class of reasons; repeat for more.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 1_000,
+    prefix: Prefix = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as it was written.")] = False,
+) -> None:
+    """List the messages that could not be understood: where they are, and why."""
+    from stream_recon.cli import letters
+
+    choice = letters.Choice(tuple(kind or ()), limit, again=again)
+    raise typer.Exit(letters.show(where, choice, prefix, as_json=as_json))
+
+
 @commands.command()
 def demo(
     out: Annotated[

@@ -264,8 +264,11 @@ def dead_letter(topology: str, view: View, letter: SetAside) -> bytes:
         "partition": letter.upstream.partition,
         "offset": letter.offset,
         "timestamp": instant(letter.timestamp * 1000),
+        "class": letter.letter.kind,
         "reason": letter.letter.reason,
     }
+    if letter.letter.schema is not None:
+        body["schema"] = letter.letter.schema
     if letter.letter.key_text is not None:
         body["key"] = shown_key(letter.letter.key_text, [c.name for c in view.feed.key_columns])
     if view.id != view.side.name:

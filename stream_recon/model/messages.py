@@ -5,8 +5,10 @@ A *message* is one Kafka record. It becomes exactly one of: one or more rows, a 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +83,23 @@ def rows_schema(large: int) -> pa.Schema:
     return pa.schema(fields)
 
 
+_KINDS: Final = (
+    ("schema", "schema"),
+    ("key column", "key"),
+    ("column", "column"),
+    ("an expression", "column"),
+    ("op", "envelope"),
+    ("after", "envelope"),
+    ("expected a Debezium envelope", "envelope"),
+    ("source", "time"),
+    ("event time", "time"),
+    ("not JSON", "encoding"),
+    ("not UTF-8", "encoding"),
+    ("expected an Avro message", "encoding"),
+)
+_SCHEMA: Final = re.compile(r"schema id ([0-9a-f-]+)")
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A message that could not be understood. ``reason`` names class and place, never a value of the row.
@@ -92,6 +111,17 @@ class DeadLetter:
     reason: str
     key: bytes | None = None
     key_text: bytes | None = None
+
+    @property
+    def kind(self) -> str:
+        """What is wrong with it, in one word: a class of reasons that one fix may mend."""
+        return next((kind for head, kind in _KINDS if self.reason.startswith(head)), "message")
+
+    @property
+    def schema(self) -> str | None:
+        """The id of its schema, if the reason has to do with that."""
+        found = _SCHEMA.match(self.reason)
+        return None if found is None else found[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,18 @@ OWN_TOPICS = ("digests", "discrepancies", "audit", "checkpoints", "dead-letters"
 class Format(StrEnum):
     """How the messages of a side are encoded."""
 
+    CANAL_JSON = "canal-json"
     DEBEZIUM_AVRO = "debezium-avro"
     DEBEZIUM_JSON = "debezium-json"
     JSON = "json"
+    MAXWELL_JSON = "maxwell-json"
+
+
+DEBEZIUM = frozenset({Format.DEBEZIUM_AVRO, Format.DEBEZIUM_JSON})
+"""Formats with Debezium's types and placeholders."""
+
+BINLOG = frozenset({Format.CANAL_JSON, Format.MAXWELL_JSON})
+"""Formats of MySQL's binary log without schemas, in which one topic may carry many tables and a row only some of its columns."""
 
 
 class Order(StrEnum):
@@ -105,7 +114,8 @@ class FeedPlan:
     """How the messages of one side become digest rows, for one set of compared columns.
 
     ``columns`` are in byte order of ``name`` (UTF-8), key columns included. ``types`` holds every declared reading by upstream
-    name (expressions need those of the columns that they read); ``timezones`` every declared zone, likewise.
+    name (expressions need those of the columns that they read); ``timezones`` every declared zone, likewise. ``table``: of which
+    messages are read, where a topic holds several (``BINLOG``).
     """
 
     side: str
@@ -118,6 +128,7 @@ class FeedPlan:
     hash_key: bytes | None = field(default=None, repr=False)
     registry: RegistryPlan | None = None
     tokens: TokenPlan | None = None
+    table: str | None = None
 
     @property
     def key_columns(self) -> tuple[ColumnPlan, ...]:
@@ -155,6 +166,7 @@ class SidePlan:
     start: str = "earliest"
     kafka: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     registry: RegistryPlan | None = None
+    table: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
