@@ -2,6 +2,7 @@
 
 json            the row itself, event time in updated_at
 debezium-json   Debezium's envelope, with the schema around it or without
+debezium-avro   the same under schemas that the topology names by a file (``avro``)
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stream_recon.bench import avro
 from stream_recon.bench.data import Ints, Rows
 
 CHUNK: Final = 20_000
@@ -29,6 +31,7 @@ _NOTE: Final = pa.array(
         '"priority customer: expedite, insured up to 5000 EUR by us"',
     ]
 )
+_NOTES: Final = pa.array([None if one == "null" else one[1:-1] for one in _NOTE.to_pylist()], pa.string())
 _TYPES: Final[dict[str, dict[str, Any]]] = {
     "id": {"type": "int64"},
     "customer_id": {"type": "int32"},
@@ -55,8 +58,11 @@ def messages(rows: Rows, encoding: str, partitions: int, *, schema: bool) -> Ite
     around = _around() if schema else ("", "", "", "")
     for start in range(0, len(rows), CHUNK):
         some = rows.take(slice(start, start + CHUNK))
-        key = _joined(around[0] + '{"id":', _text(some.key), "}" + around[1])
-        value = _plain(some, quoted=False) if encoding == "json" else _enveloped(some, start, around)
+        if encoding == "debezium-avro":
+            key, value = avro.keys(some), avro.values(some, start, _NOTES, _STATUS)
+        else:
+            key = _joined(around[0] + '{"id":', _text(some.key), "}" + around[1])
+            value = _plain(some, quoted=False) if encoding == "json" else _enveloped(some, start, around)
         yield Chunk(
             (some.key % partitions).tolist(),
             (some.written // 1000).tolist(),

@@ -25,6 +25,7 @@ outputs: {{prefix: {prefix}}}
 
 _TYPES: Final = {
     "json": "types: {updated_at: timestamp(us)}, event_time: updated_at",
+    "debezium-avro": "registry: {file: schemas.json}",
     "debezium-json": "types: {updated_at: timestamp(us), amount: 'decimal(12, 2)'}",
 }
 

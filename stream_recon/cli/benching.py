@@ -23,7 +23,7 @@ import orjson
 
 from stream_recon.adapters.kafka.client import Cluster
 from stream_recon.adapters.kafka.topics import Topics
-from stream_recon.bench import figures, produce, roofline, topology
+from stream_recon.bench import avro, figures, produce, roofline, topology
 from stream_recon.bench.data import Workload, planned
 from stream_recon.bench.figures import Measured, Round, Used
 from stream_recon.bench.found import Found
@@ -38,7 +38,7 @@ from stream_recon.errors import BrokerError, ConfigError
 from stream_recon.model.plan import TopologyPlan
 from stream_recon.service.job import Names
 
-ENCODINGS: Final = ("json", "debezium-json")
+ENCODINGS: Final = ("json", "debezium-json", "debezium-avro")
 _KINDS: Final = ("alone", "both")
 _LEAVE_SECONDS: Final = 15.0
 _PAUSE_SECONDS: Final = 0.5
@@ -94,7 +94,7 @@ def measured(options: Options) -> dict[str, Any]:
     """All figures, as ``--json`` gives them. Raises ``ReconError``."""
     if options.encoding not in ENCODINGS:
         raise ConfigError(f"--format {options.encoding}: expected {' or '.join(ENCODINGS)}")
-    if options.schema and options.encoding == "json":
+    if options.schema and options.encoding != "debezium-json":
         raise ConfigError("--schema: a message of format json has none; add --format debezium-json, or leave --schema out")
     cluster = cluster_of(() if options.bootstrap is None else (("bootstrap.servers", options.bootstrap),))
     cluster.reach(REACH_SECONDS)
@@ -203,6 +203,8 @@ def _topology(options: Options, cluster: Cluster, prefix: str) -> Iterator[Topol
     with tempfile.TemporaryDirectory(prefix="stream-recon-") as directory:
         path = Path(f"{prefix}.yaml") if options.keep else Path(directory) / "bench.yaml"
         write(path, [text.encode()])
+        if options.encoding == "debezium-avro":
+            write(path.with_name("schemas.json"), [avro.schemas().encode()])
         yield load_topology(path)
 
 

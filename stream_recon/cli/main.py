@@ -207,7 +207,7 @@ def bench(
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 4,
     rate: Annotated[int, typer.Option(min=1, help="Rows a second of event time, each side.")] = 2_000,
     faults: Annotated[float, typer.Option(min=0, max=0.01, help="Share of the source's rows that go wrong.")] = 0.001,
-    encoding: Annotated[str, typer.Option("--format", help="json or debezium-json.")] = "json",
+    encoding: Annotated[str, typer.Option("--format", help="json, debezium-json or debezium-avro.")] = "json",
     schema: Annotated[bool, typer.Option("--schema", help="debezium-json with schemas embedded.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes of each stage.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="How often; the figures are medians.")] = 1,
