@@ -7,6 +7,7 @@ PostgreSQL's package would make and start a cluster called main, unless it is to
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ VERSIONS = Path("/usr/lib/postgresql")
 SBIN = Path("/usr/sbin")
 """Where Debian keeps mariadbd; not on every user's PATH."""
 LOCK_WAIT_S = 300
-"""Another test process may be installing the same."""
+"""Somebody else may be installing something."""
 
 
 class DatabaseError(Exception):
@@ -90,8 +91,12 @@ def _postgres_places() -> list[Path]:
 def _programs(wanted: Programs, places: Callable[[], Sequence[Path]]) -> Mapping[str, Path]:
     found = _found(wanted, places())
     if found is None:
-        _install(wanted)
-        found = _found(wanted, places())
+        with Path(__file__).open(encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another test process may be installing the same
+            found = _found(wanted, places())
+            if found is None:
+                _install(wanted)
+                found = _found(wanted, places())
     if found is None:
         raise DatabaseError(
             f"{wanted.name} is installed, and {', '.join(wanted.needed)} are not where they should be. {wanted.advice}"

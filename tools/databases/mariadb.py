@@ -27,7 +27,7 @@ SETTINGS: Mapping[str, str | int] = {
 
 
 class MariaDb(Server):
-    """See ``Server``."""
+    """See ``Server``. Its client drops a carriage return before a line feed in statements: write it as an escape."""
 
     name = "MariaDB"
     stop_signal = signal.SIGTERM
