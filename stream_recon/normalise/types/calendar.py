@@ -17,7 +17,8 @@ from stream_recon.normalise.canonical import Item
 
 DAY_NS: Final = 86_400 * 10**9
 INFINITIES: Final = {"infinity", "-infinity"}
-_DATE: Final = r"([+-]?[0-9]{4,9})-([0-9]{2})-([0-9]{2})"
+_DATE: Final = r"([0-9]{4}|[+](?=[1-9])[0-9]{5,9}|-(?!0000-)(?:[0-9]{4}|[1-9][0-9]{4,8}))-([0-9]{2})-([0-9]{2})"
+"""A year has four digits; with a sign as many as it needs, no zeros in front of more than four (ISO 8601, expanded)."""
 _TIME: Final = r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?"
 _ZONE: Final = r"(Z|[+-][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2})?)?)?"
 _DATE_TEXT: Final = re.compile(rf"{_DATE}Z?", re.ASCII)
@@ -133,6 +134,7 @@ def _offset_ns(zone: str | None) -> int | None:
         return None
     digits = zone[1:].replace(":", "").ljust(6, "0")
     hours, minutes, seconds = int(digits[:2]), int(digits[2:4]), int(digits[4:])
-    if hours > 18 or minutes > 59 or seconds > 59:
+    offset = (hours * 60 + minutes) * 60 + seconds
+    if offset > 18 * 3600 or minutes > 59 or seconds > 59:
         raise Refused("expected an offset from UTC, got one beyond 18 hours")
-    return (-1 if zone[0] == "-" else 1) * ((hours * 60 + minutes) * 60 + seconds) * 10**9
+    return (-1 if zone[0] == "-" else 1) * offset * 10**9

@@ -27,7 +27,7 @@ from stream_recon.normalise.types.wire import Options, Reader, Wire, is_known
 def _boolean(rule: TypeRule, _: Wire | None, __: Options, native: Native) -> Reader:
     def read(value: Json) -> Item:
         item = ("b", b"1" if value else b"0") if isinstance(value, bool) else native(value)
-        if item is None or item[0] not in {"b", "n"} or item[1] not in {b"0", b"1"}:
+        if item is None or item[0] not in {"b", "n", "f"} or item[1] not in {b"0", b"1"}:
             raise misfit(rule, value)
         return ("b", item[1])
 

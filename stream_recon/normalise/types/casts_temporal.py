@@ -5,14 +5,17 @@ from __future__ import annotations
 from stream_recon.model.plan import TypeRule
 from stream_recon.normalise.canonical import Item
 from stream_recon.normalise.types import calendar, temporal
-from stream_recon.normalise.types.rules import Native, misfit, rule_named
+from stream_recon.normalise.types.rules import Native, misfit, native_of, rule_named
 from stream_recon.normalise.types.scalars import integer_of
 from stream_recon.normalise.types.values import Json, Number
 from stream_recon.normalise.types.wire import Options, Reader, Wire
+from stream_recon.normalise.types.zones import local_to_utc
 
 
 @rule_named("date")
-def _date(rule: TypeRule, wire: Wire | None, _: Options, native: Native) -> Reader:
+def _date(rule: TypeRule, wire: Wire | None, options: Options, _: Native) -> Reader:
+    native = native_of(wire, Options(options.nfc))  # a day is one of the wall clock, whatever zone that is in
+
     def read(value: Json) -> Item:
         if isinstance(value, Number) and _is_bare(wire):
             return calendar.date_item(integer_of(value, "int32"))
@@ -45,12 +48,18 @@ def _timestamp(rule: TypeRule, wire: Wire | None, options: Options, native: Nati
         if item is not None and item[0] == "t":
             return item
         if item is not None and item[0] == "d" and _is_day(item[1]):
-            return ("t", item[1] + b"T00:00:00.000000")
+            return _midnight(item[1].decode("ascii"), options)
         if item is None and isinstance(value, str) and counts is None:
             return texts(value)
         raise misfit(rule, value)
 
     return read
+
+
+def _midnight(day: str, options: Options) -> Item:
+    """``t`` of the beginning of a day: in the declared zone, else in UTC."""
+    nanos = calendar.parse_date(day) * calendar.DAY_NS
+    return calendar.timestamp_item(nanos if options.zone is None else local_to_utc(nanos, options.zone))
 
 
 def _is_day(text: bytes) -> bool:

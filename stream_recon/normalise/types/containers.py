@@ -10,7 +10,7 @@ from stream_recon.normalise.types.jsontext import normalise, utf8
 from stream_recon.normalise.types.numbers import decimal_item
 from stream_recon.normalise.types.scalars import boolean_item, string_item, text_of
 from stream_recon.normalise.types.values import Json, Number, Repeated, refuse_kind
-from stream_recon.normalise.types.wire import Options, Reader, Wire, named, plain, typed_reader
+from stream_recon.normalise.types.wire import Options, Reader, Wire, is_plain, named, plain, typed_reader
 
 
 def optional(reader: Reader) -> Callable[[Json], Item | None]:
@@ -42,8 +42,7 @@ def array_reader(wire: Wire, options: Options, *, as_set: bool) -> Reader:
     """The reader of a Connect array, read as a list or a set all the way down."""
     items = wire.items
     assert items is not None
-    nested = items.kind == "array" and items.name is None
-    reader = optional(array_reader(items, options, as_set=as_set) if nested else typed_reader(items, options))
+    reader = optional(_inner(items, options, as_set=as_set))
 
     def read(value: Json) -> Item:
         if not isinstance(value, list):
@@ -53,11 +52,24 @@ def array_reader(wire: Wire, options: Options, *, as_set: bool) -> Reader:
     return read
 
 
+def _inner(wire: Wire, options: Options, *, as_set: bool) -> Reader:
+    """The reader of what a container holds: a set holds sets all the way down."""
+    makers = {"array": array_reader, "map": map_reader, "struct": struct_reader}
+    if as_set and wire.kind in makers and is_plain(wire):
+        return makers[wire.kind](wire, options, as_set=True)
+    return typed_reader(wire, options)
+
+
 @plain("map")
 def _map(wire: Wire, options: Options) -> Reader:
+    return map_reader(wire, options, as_set=False)
+
+
+def map_reader(wire: Wire, options: Options, *, as_set: bool) -> Reader:
+    """The reader of a Connect map."""
     assert wire.keys is not None
     assert wire.items is not None
-    keys, values = typed_reader(wire.keys, options), optional(typed_reader(wire.items, options))
+    keys, values = typed_reader(wire.keys, options), optional(_inner(wire.items, options, as_set=as_set))
 
     def read(value: Json) -> Item:
         if isinstance(value, dict):
@@ -72,7 +84,12 @@ def _map(wire: Wire, options: Options) -> Reader:
 @plain("struct")
 @named("io.debezium.data.SparseDoubleVector")
 def _struct(wire: Wire, options: Options) -> Reader:
-    readers = {name: (("s", utf8(name)), optional(typed_reader(inner, options))) for name, inner in wire.fields.items()}
+    return struct_reader(wire, options, as_set=False)
+
+
+def struct_reader(wire: Wire, options: Options, *, as_set: bool) -> Reader:
+    """The reader of a Connect struct."""
+    readers = {name: (("s", utf8(name)), optional(_inner(inner, options, as_set=as_set))) for name, inner in wire.fields.items()}
 
     def read(value: Json) -> Item:
         if not isinstance(value, dict):

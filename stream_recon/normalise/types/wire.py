@@ -86,6 +86,11 @@ def is_known(wire: Wire) -> bool:
     return wire.kind == "struct" and not wire.name.startswith(_RESERVED)
 
 
+def is_plain(wire: Wire) -> bool:
+    """Whether its kind alone says how it is read."""
+    return is_known(wire) and wire.name not in _NAMED
+
+
 def typed_reader(wire: Wire, options: Options) -> Reader:
     """The reader of a value under a schema; of an unknown logical type, one that refuses by the type's name."""
     if not is_known(wire):

@@ -13,9 +13,9 @@ import pytest
 from stream_recon.errors import ConfigError, Refused
 from stream_recon.model.plan import TypeRule
 from stream_recon.normalise.canonical import UNKNOWN, Cell, framed
-from stream_recon.normalise.types import Options, check_rule, parse_wire, reader
+from stream_recon.normalise.types import Options, Wire, calendar, check_rule, parse_wire, reader
 from stream_recon.normalise.types.unavailable import is_unavailable
-from stream_recon.normalise.types.values import loads
+from stream_recon.normalise.types.values import Number, loads
 from stream_recon.normalise.types.zones import load_zone
 
 PLACEHOLDER = "__debezium_unavailable_value"
@@ -420,3 +420,45 @@ def test_a_declared_type_that_is_none(text: str) -> None:
 def test_a_zone_that_is_none() -> None:
     with pytest.raises(ConfigError, match="Mars"):
         load_zone("Mars/Olympus")
+
+
+@pytest.mark.parametrize("text", ["2026-11-21T04:00:00+18:30", "2026-11-21T04:00:00-18:00:01"])
+def test_an_offset_beyond_18_hours_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="beyond 18 hours"):
+        calendar.parse_timestamp(text)
+
+
+@pytest.mark.parametrize("text", ["-0000-01-01", "000002026-01-01", "+2026-01-01", "-00044-01-01", "02026-01-01"])
+def test_a_year_is_written_in_one_way(text: str) -> None:
+    with pytest.raises(Refused):
+        calendar.parse_date(text)
+
+
+BERLIN = Options(zone=load_zone("Europe/Berlin"))
+
+
+def test_a_day_is_one_of_the_wall_clock() -> None:
+    read = reader(TypeRule("date"), Wire("int64", "io.debezium.time.Timestamp"), BERLIN)
+    assert read(Number("1782864000000")) == ("d", b"2026-07-01")  # its midnight
+    with pytest.raises(Refused):
+        read(Number("1782871200000"))  # 02:00, which is midnight in UTC
+
+
+def test_the_beginning_of_a_day_is_that_of_the_declared_zone() -> None:
+    read = reader(TypeRule("timestamp"), Wire("int32", "io.debezium.time.Date"), BERLIN)
+    assert read(Number("0")) == ("t", b"1969-12-31T23:00:00.000000")
+
+
+def test_a_set_holds_all_the_way_down_with_a_schema_and_without() -> None:
+    inner = Wire("struct", fields={"a": Wire("array", items=Wire("int64")), "b": Wire("map", keys=Wire("string"), items=LISTS)})
+    value = [{"a": [Number("2"), Number("1")], "b": {"k": [Number("4"), Number("3")]}}]
+    typed = reader(TypeRule("set"), Wire("array", items=inner), Options())
+    assert typed(value) == reader(TypeRule("set"), None, Options())(value)
+
+
+LISTS = Wire("array", items=Wire("int64"))
+
+
+@pytest.mark.parametrize(("literal", "text"), [("1.0", b"1"), ("0.0", b"0")])
+def test_a_float_of_0_or_1_is_a_boolean_if_declared(literal: str, text: bytes) -> None:
+    assert reader(TypeRule("boolean"), Wire("double"), Options())(Number(literal)) == ("b", text)
