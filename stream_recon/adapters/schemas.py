@@ -25,6 +25,16 @@ _CORE_API: Final = "/apis/registry/v"
 _MISSING_SECONDS: Final = 30.0
 """How long an id that is not there is not asked for again: one message a batch may name it."""
 
+_MAX_MISSING: Final = 10_000
+"""Of so many ids: broken messages may name any."""
+_COUNTED: Final[dict[str, type[int | float]]] = {
+    "timeout": float,
+    "max.retries": int,
+    "retries.wait.ms": int,
+    "retries.max.wait.ms": int,
+    "cache.capacity": int,
+    "cache.latest.ttl.sec": float,
+}
 _NOT_FOUND: Final = 404
 _DENIED: Final = frozenset({401, 403})
 _TIMEOUT_SECONDS: Final = 10
@@ -69,8 +79,10 @@ class FileSchemas:
 
 def _entry(path: Path, name: str, entry: Any) -> SchemaText:
     schema = entry.get("schema", entry) if isinstance(entry, dict) else entry
-    references = entry.get("references", []) if isinstance(entry, dict) else []
+    references = (entry.get("references") or []) if isinstance(entry, dict) else []
     kind = entry.get("schemaType", "AVRO") if isinstance(entry, dict) else "AVRO"
+    if not isinstance(references, list):
+        raise InputError(f'registry: file {path}: schema {name}: expected references to be an array of {{"schema": "..."}}')
     texts = [one["schema"] for one in references if isinstance(one, dict) and isinstance(one.get("schema"), str)]
     if not isinstance(schema, dict | list | str) or len(texts) != len(references):
         raise InputError(f'registry: file {path}: schema {name}: expected {{"schema": "..."}}')
@@ -78,8 +90,11 @@ def _entry(path: Path, name: str, entry: Any) -> SchemaText:
 
 
 def _numbers(settings: dict[str, Any]) -> dict[str, Any]:
-    """A topology's settings are texts; the client wants numbers where they are some."""
-    return {name: int(value) if isinstance(value, str) and value.isdecimal() else value for name, value in settings.items()}
+    """A topology's settings are texts; the client wants numbers where they are some. A password of digits is none.
+
+    Raises ``ValueError``.
+    """
+    return {name: _COUNTED[name](value) if name in _COUNTED else value for name, value in settings.items()}
 
 
 class Registry:
@@ -116,6 +131,8 @@ class Registry:
             return self._fetch(octets)
         except SchemaRegistryError as error:
             if error.http_status_code == _NOT_FOUND:
+                if len(self._missing) >= _MAX_MISSING:
+                    self._missing.clear()
                 self._missing[octets] = time.monotonic()
                 return None
             if error.http_status_code in _DENIED:
@@ -123,8 +140,12 @@ class Registry:
                     f"registry {self.name} refused us (HTTP {error.http_status_code}); check registry: settings: in the topology"
                 ) from error
             raise Unreachable(f"registry {self.name} does not answer as it should (HTTP {error.http_status_code})") from error
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unreachable(f"registry {self.name} cannot be reached ({error}); check registry: url in the topology") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # what its client raises for another form of answer
+            raise Unreachable(
+                f"registry {self.name}: expected a schema, got another answer; check registry: url in the topology"
+            ) from error
 
     def close(self) -> None:
         """Closes its connections."""
@@ -135,7 +156,7 @@ class Registry:
             return self._core_schema(octets)
         found = self._client.get_schema_by_guid(told(octets)) if octets[0] == 1 else self._client.get_schema(int(told(octets)))
         references = tuple(self._referenced(found.references or [], set()))
-        return SchemaText(found.schema_str or "", references, found.schema_type or "AVRO")
+        return SchemaText(_text_of(found.schema_str), references, found.schema_type or "AVRO")
 
     def _referenced(self, references: list[SchemaReference], seen: set[tuple[str, int]]) -> list[str]:
         texts: list[str] = []
@@ -145,17 +166,26 @@ class Registry:
                 continue
             seen.add(place)
             schema = self._client.get_version(*place).schema
-            texts += [*self._referenced(schema.references or [], seen), schema.schema_str or ""]
+            texts += [*self._referenced(schema.references or [], seen), _text_of(schema.schema_str)]
         return texts
 
     def _core_schema(self, octets: bytes) -> SchemaText:
         """By Apicurio's own API: the answer is the schema, its type stands in a header."""
         place = f"ids/{'globalIds' if self.ids is Ids.APICURIO_GLOBAL else 'contentIds'}/{told(octets)}"
         session = self._client._rest_client.session
-        answers = [session.get(f"{self._url}/{place}"), session.get(f"{self._url}/{place}/references")]
-        for answer in answers:
-            if answer.status_code >= 400:
-                raise SchemaRegistryError(answer.status_code, -1, answer.text)
-        if answers[1].json():
+        answer, references = session.get(f"{self._url}/{place}"), session.get(f"{self._url}/{place}/references")
+        for one, missing in ((answer, ()), (references, (_NOT_FOUND,))):  # old versions know no references
+            if not 200 <= one.status_code < 300 and one.status_code not in missing:
+                raise SchemaRegistryError(one.status_code, -1, one.text)
+        if references.status_code != _NOT_FOUND and references.json():
             raise BrokerError(f"registry {self.name}: schema {told(octets)} refers to others: use the url of its ccompat API")
-        return SchemaText(answers[0].text)
+        kind = answer.headers.get("X-Registry-ArtifactType", "AVRO")
+        if kind == "AVRO":
+            answer.json()  # else it is no schema, but another server's page
+        return SchemaText(answer.text, kind=kind)
+
+
+def _text_of(schema: str | None) -> str:
+    if not schema:
+        raise ValueError("expected a schema")
+    return schema

@@ -16,12 +16,14 @@ from stream_recon.adapters.kafka.table import Table
 from stream_recon.adapters.kafka.topics import Topics, digest_log, record, table
 from stream_recon.cli.clusters import cluster_of
 from stream_recon.cli.schemas import book_of
+from stream_recon.cli.wire import check_fit
 from stream_recon.config.scalars import did_you_mean
 from stream_recon.errors import BrokerError, Fenced, LogError, Unreachable
 from stream_recon.limits import DIGEST_PARTITIONS
 from stream_recon.model.digest import Open, decode, encode
 from stream_recon.model.messages import Upstream
 from stream_recon.model.plan import SidePlan, TopologyPlan
+from stream_recon.normalise import fitting
 from stream_recon.normalise.discover import discover
 from stream_recon.ports import Commit, Place
 from stream_recon.service.job import Names, Opened
@@ -188,17 +190,22 @@ class Deployment:
         """
         starts: dict[Upstream, int] = {}
         columns: dict[str, frozenset[str] | None] = {}
+        wires: dict[str, fitting.Wires] = {}
         for side in plan.sides:
             cluster = cluster_of(side.kafka)
             starts |= self._starts(side, Topics(cluster))
             logger.info("%s: looks for the columns of side %s", plan.name, side.name)
-            seen = [discover(side.format, sample(cluster, topic, SAMPLED), book_of(side)) for topic in side.topics]
+            samples = [sample(cluster, topic, SAMPLED) for topic in side.topics]
+            seen = [discover(side.format, values, book_of(side), table=side.table) for values in samples]
+            wires[side.name] = fitting.joined(fitting.seen(values, book_of(side)) for values in samples)
             columns[side.name] = frozenset[str]().union(*seen) or None
         if self.names.once is None and all(found is None for found in columns.values()):
             raise NothingYet(f"topology {plan.name}: no side has a message yet, so its columns are not known")
+        found = layout(plan, columns, starts)
+        check_fit(plan, found.feeds, wires)
         for warning in warnings(plan, columns):
             logger.warning("%s", warning)
-        return Opened(layout(plan, columns, starts), parallelism, generation)
+        return Opened(found, parallelism, generation)
 
     def _starts(self, side: SidePlan, topics: Topics) -> dict[Upstream, int]:
         there = topics.describe(side.topics)

@@ -229,6 +229,14 @@ def bench(
 
 
 @commands.command()
+def formats(as_json: Json = False) -> None:
+    """List the message formats, and what decides operation, time, key and types in each."""
+    from stream_recon.cli.formats import show
+
+    raise typer.Exit(show(as_json=as_json))
+
+
+@commands.command()
 def version(as_json: Json = False) -> None:
     """Show the version."""
     if as_json:

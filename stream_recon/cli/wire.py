@@ -21,13 +21,14 @@ from stream_recon.config.resolve import resolve_feeds, unused_settings
 from stream_recon.engine.pipeline import AUDIT, DEAD_LETTERS, DIGESTS, DISCREPANCIES, Layout, Pipeline
 from stream_recon.engine.replay import Recorded, bodies, run, summarise
 from stream_recon.engine.summary import Summary
-from stream_recon.errors import StateError, Undelivered
+from stream_recon.errors import ConfigError, StateError, Undelivered
 from stream_recon.limits import BLOCK_ROWS
 from stream_recon.model.messages import Upstream
 from stream_recon.model.plan import FeedPlan, SidePlan, TopologyPlan
 from stream_recon.normalise.columnar import ColumnarDecoder
 from stream_recon.normalise.decoder import Decoder
 from stream_recon.normalise.discover import discover
+from stream_recon.normalise.fitting import Wires, joined, misfits, seen
 from stream_recon.normalise.reference import ReferenceDecoder
 from stream_recon.ports import Log
 
@@ -87,13 +88,28 @@ def resolve(plan: TopologyPlan, read: Mapping[Upstream, PartitionRecording]) -> 
     columns = {side.name: _columns(side, read) for side in plan.sides}
     targets = {t.name: columns[t.name] for t in plan.targets}
     feeds = resolve_feeds(plan, columns[plan.source.name], targets)
+    wires = {s.name: joined(seen(r.messages.value, book_of(s)) for u, r in read.items() if u.side == s.name) for s in plan.sides}
+    check_fit(plan, feeds, wires)
     warnings = [*unused_settings(plan, columns[plan.source.name], targets), *_conflicts(read)]
     starts = {u: int(r.messages.offset[0]) for u, r in read.items()}
     return Layout.make(plan, feeds, [rules_id(pair) for pair in feeds], configuration_hash(plan), starts, columns), warnings
 
 
+def check_fit(plan: TopologyPlan, feeds: Sequence[tuple[FeedPlan, FeedPlan]], wires: Mapping[str, Wires]) -> None:
+    """Refuses columns that can never be equal, by what the schemas of each side (``wires``) say of them.
+
+    Raises:
+        ConfigError: a line for each, with what to declare.
+    """
+    found = dict.fromkeys(problem for source, target in feeds for problem in misfits(source, target, wires))
+    if found:
+        raise ConfigError("\n".join(f"{plan.name}: {problem}" for problem in found))
+
+
 def _columns(side: SidePlan, read: Mapping[Upstream, PartitionRecording]) -> frozenset[str] | None:
-    names = [discover(side.format, r.messages.value, book_of(side)) for u, r in read.items() if u.side == side.name]
+    names = [
+        discover(side.format, r.messages.value, book_of(side), table=side.table) for u, r in read.items() if u.side == side.name
+    ]
     return frozenset[str]().union(*names) or None
 
 

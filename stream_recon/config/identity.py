@@ -21,6 +21,9 @@ CANONICAL_VERSION = 1
 OPERATIONAL = frozenset({"prefix", "max_ahead", "max_buffer", "parallelism", "kafka", "registry"})
 """Settings of a topology or a side that decide where and how fast, but no answer."""
 
+_LATER = frozenset({"table"})
+"""Settings that came after the first topologies: where they are not written, they are no part of an identity."""
+
 _KEY_LABEL = b"stream_recon hash_key"
 
 
@@ -33,6 +36,7 @@ def rules_id(feeds: Sequence[FeedPlan]) -> str:
             "format": feed.format.value,
             "hash_key": _key_id(feed.hash_key),
             "side": feed.side,
+            **({} if feed.table is None else {"table": feed.table}),
             **_tokens(feed.tokens),
             "timezones": _plain(feed.timezones),
             "types": _plain(feed.types),
@@ -74,7 +78,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name not in OPERATIONAL}
+        named = {f.name: getattr(value, f.name) for f in fields(value) if f.name not in OPERATIONAL}
+        return {name: _plain(one) for name, one in named.items() if one is not None or name not in _LATER}
     assert value is None or isinstance(value, str | int | float), f"no JSON form for {type(value)}"
     return value
 

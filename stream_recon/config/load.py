@@ -21,7 +21,7 @@ from stream_recon.config.live import check_live, check_together
 from stream_recon.config.source import Document, FieldPath, read
 from stream_recon.config.topology import EverySide, HashKey, Registry, Side, Tokens, Topology
 from stream_recon.config.wording import note_problems
-from stream_recon.model.plan import Format, History, Ids, Order, RegistryPlan, SidePlan, TokenPlan, TopologyPlan
+from stream_recon.model.plan import BINLOG, Format, History, Ids, Order, RegistryPlan, SidePlan, TokenPlan, TopologyPlan
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ def load_topology(path: Path) -> TopologyPlan:
         raise AssertionError("a topology that pydantic refused has a problem to show")
     _check_names(document, topology)
     _check_event_times(document, topology)
+    _check_tables(document, topology)
     _check_registries(document, topology)
     for side_path, side in _sides(topology):
         _check_side(document, side_path, side)
@@ -98,6 +99,15 @@ def _check_event_times(document: Document, topology: Topology) -> None:
             document.problem((*path, "event_time"), text)
     if topology.event_time is not None and all(side.format != Format.JSON for _, side in _sides(topology)):
         document.problem(("event_time",), "has no effect: no side has format json; remove it")
+
+
+def _check_tables(document: Document, topology: Topology) -> None:
+    """``table`` picks among the tables of one topic, which other formats do not mix."""
+    for path, side in _sides(topology):
+        if side.table is not None and side.format not in BINLOG:
+            document.problem(
+                (*path, "table"), f"has no effect in format {side.format}, which has a topic for each table; remove it"
+            )
 
 
 def _check_registries(document: Document, topology: Topology) -> None:
@@ -251,4 +261,5 @@ def _side_plan(topology: Topology, side: Side, kafka: Settings, registry: Regist
         start=setting("start", "earliest"),
         kafka=kafka,
         registry=registry if side.format == Format.DEBEZIUM_AVRO else None,
+        table=side.table,
     )

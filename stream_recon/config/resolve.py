@@ -221,6 +221,7 @@ def _feed(plan: TopologyPlan, view: _View, names: frozenset[str], key: frozenset
         hash_key=plan.hash_key,
         registry=side.registry,
         tokens=plan.tokens,
+        table=side.table,
     )
 
 

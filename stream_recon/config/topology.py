@@ -180,6 +180,7 @@ class Side(EverySide):
     key: list[Text] = Field(min_length=1, description="key columns, by mapped or upstream name")
     columns: dict[Text, Text | None] = Field({}, description="mapped name: upstream column, or SQL expression; null leaves out")
     types: dict[Text, Type] = Field({}, description="upstream column: how to read it where its wire form does not say")
+    table: Text | None = Field(None, description="canal-json, maxwell-json: the table that is read, TABLE or DATABASE.TABLE")
 
 
 class DeadLetters(Model):

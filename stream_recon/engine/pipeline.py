@@ -77,6 +77,12 @@ class Layout:
             pairs.append(Pair(target.name, views[source_feed].id, target.name, rules_id, keys, large))
         return Layout(plan, tuple(views.values()), tuple(pairs), configuration)
 
+    @property
+    def feeds(self) -> list[tuple[FeedPlan, FeedPlan]]:
+        """Source and target of each pair."""
+        known = {view.id: view.feed for view in self.views}
+        return [(known[pair.source_feed], known[pair.target_feed]) for pair in self.pairs]
+
     def opened(self, parallelism: int, generation: int = 1) -> Open:
         """The record that opens each digest partition's share."""
         plan = self.plan

@@ -15,9 +15,11 @@ from stream_recon.normalise.avro.book import SchemaBook
 from stream_recon.normalise.avro.reader import AvroOrJson, AvroReader
 from stream_recon.normalise.canonical import Digester, RowDigest
 from stream_recon.normalise.formats import MessageFormat, Row
+from stream_recon.normalise.formats.canal import Canal
 from stream_recon.normalise.formats.connect import ConnectReader
 from stream_recon.normalise.formats.debezium import Debezium
 from stream_recon.normalise.formats.json import PlainJson
+from stream_recon.normalise.formats.maxwell import Maxwell
 from stream_recon.normalise.row_reader import RowReader, key_text
 
 
@@ -26,6 +28,10 @@ def message_format(feed: FeedPlan, book: SchemaBook | None) -> MessageFormat:
     rows = RowReader(feed)
     if feed.format is Format.JSON:
         return PlainJson(rows)
+    if feed.format is Format.CANAL_JSON:
+        return Canal(rows)
+    if feed.format is Format.MAXWELL_JSON:
+        return Maxwell(rows)
     if feed.format is Format.DEBEZIUM_JSON:
         return Debezium(rows, ConnectReader(), ConnectReader())
     assert book is not None, "Avro needs schemas"

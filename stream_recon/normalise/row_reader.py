@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 
 from stream_recon.errors import Refused
-from stream_recon.model.plan import ColumnPlan, FeedPlan, Format, TypeRule
+from stream_recon.model.plan import BINLOG, DEBEZIUM, ColumnPlan, FeedPlan, TypeRule
 from stream_recon.normalise.canonical import UNKNOWN, Cell, Item, framed, token
 from stream_recon.normalise.expressions import Expressions, arrow_type, to_items
 from stream_recon.normalise.types import Options, Reader, Wire, check_rule, reader
@@ -33,7 +33,8 @@ class RowReader:
         self.feed = feed
         self.types: Mapping[str, TypeRule] = dict(feed.types)
         self.key_columns = feed.key_columns
-        self.has_placeholders = feed.format is not Format.JSON
+        self.has_placeholders = feed.format in DEBEZIUM
+        self.absent_is_unknown = feed.format in BINLOG
         self.rest_expressions = self._expressions([column for column in feed.columns if not column.key])
         self.key_expressions = self._expressions(feed.key_columns)
         zones = dict(feed.timezones)
@@ -50,7 +51,7 @@ class RowReader:
     def _expressions(self, columns: Sequence[ColumnPlan]) -> Expressions:
         for rule in self.types.values():
             check_rule(rule)
-        return Expressions(columns, self.types, typed_by_schema=self.feed.format is not Format.JSON)
+        return Expressions(columns, self.types, typed_by_schema=self.feed.format in DEBEZIUM)
 
     def layout(self, wire: Wire | None) -> Layout:
         """The readers for images of this struct (None: JSON without a schema)."""
@@ -133,11 +134,13 @@ class Layout:
 
     def _cell(self, column: ColumnPlan, image: Image) -> Cell:
         assert column.upstream is not None
-        return self._read(column.name, image.get(column.upstream), self._readers[column.name], key=column.key)
+        return self._read(column.name, column.upstream, image, self._readers[column.name], key=column.key)
 
-    def _read(self, name: str, value: Json, read: Reader, *, key: bool = False) -> Cell:
+    def _read(self, name: str, upstream: str, image: Image, read: Reader, *, key: bool = False) -> Cell:
+        value: Json = image.get(upstream)
         if value is None:
-            return Cell(None)
+            is_unread = self._rows.absent_is_unknown and not key and upstream not in image
+            return UNKNOWN if is_unread else Cell(None)
         if not key and self._rows.has_placeholders and is_unavailable(value):
             return UNKNOWN
         try:
@@ -148,7 +151,7 @@ class Layout:
     def _computed(self, expressions: Expressions, image: Image) -> dict[str, Cell]:
         if not expressions.columns:
             return {}
-        inputs = {name: self._read(name, image.get(name), self._inputs[name]) for name in expressions.reads}
+        inputs = {name: self._read(name, name, image, self._inputs[name]) for name in expressions.reads}
         row = {name: None if cell.unknown else cell.item for name, cell in inputs.items()}
         outputs = expressions.evaluate(expressions.batch(self._types, [row]))
         return {

@@ -2,7 +2,7 @@
 
 ``connect.name``, ``connect.type`` and ``connect.parameters`` are what Connect's converters keep of their schemas; where they are
 missing the logical types of the Avro specification say the same things. Refused: what is no schema, a type that contains itself,
-and an array or a map of elements without octets (a few octets could claim any number of them).
+and an array or a map of elements that take no octets, or hold much that takes none (a few octets could claim any number of them).
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stream_recon.errors import Refused
-from stream_recon.normalise.types.wire import KINDS, Wire
+from stream_recon.normalise.types.wire import Wire
 
 PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 MAX_NODES: Final = 20_000
 """Parts of one schema with all names written out: far beyond real tables, and a bound for schemas made to explode."""
 MAX_DEPTH: Final = 64
+"""Parts inside each other, also through names: readers call themselves for each, in Python and in DataFusion."""
+_MAX_FREE: Final = 8
+"""Parts without octets in one element of an array or a map. Converters write none."""
+_NARROW: Final = frozenset({"int8", "int16", "int32"})
+"""What ``connect.type`` can say of an int."""
 
 _CONNECT: Final = {
     "boolean": "boolean",
@@ -66,6 +71,20 @@ class Avro:
     size: int = 0
     pairs: bool = False
 
+    nodes: int = field(init=False)
+    """Parts of it, itself included, with all names written out."""
+    depth: int = field(init=False)
+    """Parts inside each other below it."""
+    free: int = field(init=False)
+    """Parts that take no octets."""
+
+    def __post_init__(self) -> None:
+        parts = (*(part for _, part in self.fields), *self.branches, *(() if self.items is None else (self.items,)))
+        empty = self.kind == "null" or (self.kind == "fixed" and not self.size) or (self.kind == "record" and not self.fields)
+        object.__setattr__(self, "nodes", 1 + sum(part.nodes for part in parts))
+        object.__setattr__(self, "depth", 1 + max((part.depth for part in parts), default=-1))
+        object.__setattr__(self, "free", empty + sum(part.free for _, part in self.fields))
+
     @property
     def value(self) -> Avro:
         """The part without the null beside it; itself where there is more than one other type, or nothing but null."""
@@ -86,39 +105,14 @@ def parse_schema(text: str, references: Sequence[str] = ()) -> Avro:
     for one in (*references, text):
         try:
             document = json.loads(one)
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise Refused("schema: expected Unicode text, got a lone surrogate") from None
         except (ValueError, RecursionError):
             raise Refused("schema: not JSON") from None
         node = _part(document, "", reading, 0)
     assert node is not None
     return node
-
-
-def physical(node: Avro, *, columns: bool) -> Any:
-    """The schema of the same octets without names and meanings. ``columns``: for an engine that knows no null: such fields are
-    left out, and a union of nothing but null is the number of its branch.
-    """
-    counter = iter(range(MAX_NODES))
-    return _physical(node, columns, counter)
-
-
-def _physical(node: Avro, columns: bool, names: Any) -> Any:
-    if node.kind == "union":
-        if columns and all(branch.kind == "null" for branch in node.branches):
-            return "int"
-        return [_physical(branch, columns, names) for branch in node.branches]
-    if node.kind == "record":
-        kept = [(name, part) for name, part in node.fields if not (columns and part.kind == "null")]
-        name = f"r{next(names)}"
-        fields = [{"name": f"f{i}", "type": _physical(part, columns, names)} for i, (_, part) in enumerate(kept)]
-        return {"type": "record", "name": name, "fields": fields}
-    if node.kind in ("array", "map"):
-        assert node.items is not None
-        return {"type": node.kind, "items" if node.kind == "array" else "values": _physical(node.items, columns, names)}
-    if node.kind == "enum":
-        return {"type": "enum", "name": f"e{next(names)}", "symbols": [f"s{i}" for i in range(len(node.symbols))]}
-    if node.kind == "fixed":
-        return {"type": "fixed", "name": f"x{next(names)}", "size": node.size}
-    return node.kind
 
 
 def _part(schema: Any, namespace: str, reading: _Reading, depth: int) -> Avro:
@@ -132,7 +126,7 @@ def _part(schema: Any, namespace: str, reading: _Reading, depth: int) -> Avro:
         others = [branch for branch in branches if branch.kind != "null"]
         return Avro("union", others[0].wire if len(others) == 1 else _SEVERAL if others else _NULL, branches=branches)
     if isinstance(schema, str):
-        return _primitive(schema, {}) if schema in PRIMITIVES else _known(schema, namespace, reading)
+        return _primitive(schema, {}) if schema in PRIMITIVES else _known(schema, namespace, reading, depth)
     if not isinstance(schema, dict):
         raise Refused("schema: expected a type")
     kind = schema.get("type")
@@ -146,26 +140,21 @@ def _part(schema: Any, namespace: str, reading: _Reading, depth: int) -> Avro:
         return _container(kind, schema, namespace, reading, depth)
     if kind in ("record", "error", "enum", "fixed"):
         return _named("record" if kind == "error" else kind, schema, namespace, reading, depth)
-    return _known(kind, namespace, reading)
+    return _known(kind, namespace, reading, depth)
 
 
-def _known(name: str, namespace: str, reading: _Reading) -> Avro:
+def _known(name: str, namespace: str, reading: _Reading, depth: int) -> Avro:
     full = name if "." in name or not namespace else f"{namespace}.{name}"
     for candidate in (full, name):
         if candidate in reading.named:
             found = reading.named[candidate]
             if found is None:
                 raise Refused("schema: a type that contains itself cannot be read")
-            reading.nodes += _count(found)
-            if reading.nodes > MAX_NODES:
+            reading.nodes += found.nodes
+            if reading.nodes > MAX_NODES or depth + found.depth > MAX_DEPTH:
                 raise Refused("schema: too large")
             return found
     raise Refused("schema: expected a type, got a name that is not known")
-
-
-def _count(node: Avro) -> int:
-    parts = [part for _, part in node.fields] + list(node.branches) + ([node.items] if node.items is not None else [])
-    return 1 + sum(map(_count, parts))
 
 
 def _primitive(kind: str, schema: Mapping[str, Any]) -> Avro:
@@ -175,27 +164,28 @@ def _primitive(kind: str, schema: Mapping[str, Any]) -> Avro:
 def _wire(kind: str, schema: Mapping[str, Any]) -> Wire:
     connect = schema.get("connect.type")
     name = schema.get("connect.name")
-    parameters = {k: str(v) for k, v in _object(schema.get("connect.parameters")).items()}
+    parameters = _parameters(schema)
     logical = schema.get("logicalType")
     if name is None and isinstance(logical, str):
         name = _LOGICAL.get((kind, logical))
-        if logical == "decimal" and "scale" not in parameters:
-            parameters["scale"] = str(schema.get("scale", 0))
-    known = connect if isinstance(connect, str) and connect in KINDS and kind == "int" else _CONNECT[kind]
+    if logical == "decimal" and "scale" not in parameters:
+        parameters["scale"] = str(schema.get("scale", 0))
+    known = connect if kind == "int" and isinstance(connect, str) and connect in _NARROW else _CONNECT[kind]
     return Wire(known, name if isinstance(name, str) else None, parameters)
 
 
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _parameters(schema: Mapping[str, Any]) -> dict[str, str]:
+    found = schema.get("connect.parameters")
+    return {k: str(v) for k, v in found.items() if not isinstance(v, dict | list)} if isinstance(found, dict) else {}
 
 
 def _container(kind: str, schema: Mapping[str, Any], namespace: str, reading: _Reading, depth: int) -> Avro:
     items = _part(schema.get("items" if kind == "array" else "values"), namespace, reading, depth + 1)
-    if kind == "array" and _is_empty(items):
+    if items.free > _MAX_FREE or (kind == "array" and _is_empty(items)):
         raise Refused("schema: an array of elements that take no octets cannot be read")
     name = schema.get("connect.name")
     named = name if isinstance(name, str) else None
-    parameters = {k: str(v) for k, v in _object(schema.get("connect.parameters")).items()}
+    parameters = _parameters(schema)
     if kind == "map":
         return Avro(kind, Wire("map", named, parameters, keys=Wire("string"), items=items.wire), items=items)
     entry = dict(items.fields)
@@ -257,7 +247,7 @@ def _record(schema: Mapping[str, Any], full: str, namespace: str, reading: _Read
             raise Refused("schema: expected every field to have a name of its own")
         parts[name] = _part(one.get("type"), namespace, reading, depth + 1)
     connect = schema.get("connect.name")
-    parameters = {k: str(v) for k, v in _object(schema.get("connect.parameters")).items()}
+    parameters = _parameters(schema)
     known = connect if isinstance(connect, str) else full
     return Avro(
         "record",

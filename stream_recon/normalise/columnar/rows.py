@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from stream_recon.model.messages import Messages
-from stream_recon.model.plan import FeedPlan, Format
+from stream_recon.model.plan import BINLOG, FeedPlan, Format
 from stream_recon.normalise.avro.book import SchemaBook
 from stream_recon.normalise.columnar import events as ev
 from stream_recon.normalise.columnar.avro.carrier import AvroCarrier
@@ -59,8 +59,8 @@ class RowMaker:
 
     @staticmethod
     def can(feed: FeedPlan) -> bool:
-        """Whether this feed can be vectorised at all: not with a computed key."""
-        return bool(feed.key_columns) and all(c.upstream is not None for c in feed.key_columns)
+        """Whether this feed can be vectorised at all: not with a computed key, and not where a message holds several rows."""
+        return feed.format not in BINLOG and bool(feed.key_columns) and all(c.upstream is not None for c in feed.key_columns)
 
     def rows(self, messages: Messages) -> tuple[list[pa.RecordBatch], Bools]:
         """Batches of rows, and which messages are in them, one row each; the others are in doubt."""

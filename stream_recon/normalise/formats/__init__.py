@@ -1,6 +1,10 @@
 """One module for each envelope: a message's key, value and broker timestamp to an ``Outcome``, never an exception.
 
-``connect`` reads what JsonConverter writes; ``debezium_json`` and ``json`` are the formats of ``model.plan.Format``.
+    debezium    with ``flattened`` (rows without their envelopes) and ``mongo`` (what MongoDB's connector does otherwise)
+    json        plain rows
+    canal, maxwell    rows of MySQL's binary log, by ``binlog``
+
+``connect`` reads what JsonConverter writes, ``keys`` finds a row's key, ``times`` reads event times.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from stream_recon.normalise.formats import Outcome, Row
 from stream_recon.normalise.formats.connect import ConnectReader
 from stream_recon.normalise.formats.documents import Document
 from stream_recon.normalise.formats.keys import Key, KeyReader
+from stream_recon.normalise.formats.times import broker_time, fitting
 from stream_recon.normalise.row_reader import Image, RowReader
 from stream_recon.normalise.types import Wire
 from stream_recon.normalise.types.calendar import parse_timestamp
@@ -24,7 +25,6 @@ from stream_recon.normalise.types.values import Json, Number, refuse_kind
 
 _UNDECLARED: Final = {True: TypeRule("timestamp", ("ms",)), False: TypeRule("timestamp")}
 """How an event time without a declared type is read: a number as ms, like Kafka's own; else ISO 8601 text."""
-_MS: Final = 1000
 
 
 class PlainJson:
@@ -54,15 +54,12 @@ class PlainJson:
     def _deleted(self, message_key: Document | None, timestamp: int) -> Row:
         key = self._keys.required(self._keys.from_message(message_key), None)
         if self._event_time is None:
-            return Row(Op.DELETE, _fitting("broker timestamp", timestamp * _MS), key)
+            return Row(Op.DELETE, broker_time(timestamp), key)
         return Row(Op.TOMBSTONE, None, key)
 
     def _present(self, message_key: Document | None, image: Image, wire: Wire | None, timestamp: int) -> Row:
         key = self._keys.of_row(message_key, image, wire)
-        if self._event_time is None:
-            time = _fitting("broker timestamp", timestamp * _MS)
-        else:
-            time = self._time(self._event_time, image, wire)
+        time = broker_time(timestamp) if self._event_time is None else self._time(self._event_time, image, wire)
         named = {column.name: item for column, item in zip(self._rows.key_columns, key, strict=True)}
         return Row(Op.UPSERT, time, key, self._rows.layout(wire).cells(image, named))
 
@@ -80,7 +77,7 @@ class PlainJson:
         tag, text = item
         if tag != "t" or text.endswith(b"infinity"):
             raise Refused(f"event time column {name}: expected a timestamp, got another value")
-        return _fitting(f"event time column {name}", parse_timestamp(text.decode("ascii"))[0] // 1000)
+        return fitting(f"event time column {name}", parse_timestamp(text.decode("ascii"))[0] // 1000)
 
     def _key_all_the_same(self, message_key: Document | None, document: Document) -> Key | None:
         """The key of a message that is a dead letter for another reason."""
@@ -91,10 +88,3 @@ class PlainJson:
             return self._keys.from_message(message_key)
         except Refused:
             return None
-
-
-def _fitting(name: str, time: int) -> int:
-    """``time``, µs. Raises ``Refused`` beyond 64 bits."""
-    if not -(2**63) <= time < 2**63:
-        raise Refused(f"{name}: expected a time that fits 64 bits of µs, got one beyond")
-    return time

@@ -51,7 +51,9 @@ def document(text: str) -> tuple[dict[str, Json], Wire]:
     """A document as a row: its fields, and the struct of their types. Raises ``Refused`` if it is none."""
     whole = loads(text)
     if not isinstance(whole, dict):
-        raise refuse_kind("a document (an object)", whole)
+        raise refuse_kind("a document of MongoDB (an object)", whole)
+    if "_id" not in whole:
+        raise Refused("expected a document of MongoDB, got an object without _id")
     return row_of({name: typed(value) for name, value in whole.items()})
 
 
@@ -154,9 +156,8 @@ def _binary_value(value: dict[str, Json]) -> Typed:
 def _binary(value: dict[str, Json]) -> tuple[bytes, int]:
     """Octets and subtype of ``$uuid``, or of ``$binary`` in either version."""
     if "$uuid" in value:
-        return bytes.fromhex(
-            uuid_item(text_of(value["$uuid"], "a UUID").lower())[1].decode("ascii").replace("-", "")
-        ), _UUID_SUBTYPE
+        _, text = uuid_item(text_of(value["$uuid"], "a UUID").lower())
+        return bytes.fromhex(text.decode("ascii").replace("-", "")), _UUID_SUBTYPE
     held, subtype = value["$binary"], value.get("$type")
     if isinstance(held, dict):
         if subtype is not None or held.keys() != {"base64", "subType"}:

@@ -194,8 +194,8 @@ def test_refused_at_the_top(refused: Refused, top: str, message: str) -> None:
         (
             "types: {a: txt}",
             "orders.yaml:8: source.types.a: got 'txt', which is no type; write one of boolean, integer, decimal(p, s), decimal, "
-            "float, string, bytes(base64), bytes(hex), date, timestamp, timestamp(ms), timestamp(us), timestamp(ns), time, time(ms), "
-            "time(us), time(ns), uuid, json, list, set, map",
+            "float, string, bytes(base64), bytes(hex), date, timestamp, timestamp(ms), timestamp(us), timestamp(ns), time, "
+            "time(ms), time(us), time(ns), uuid, json, list, set, map",
         ),
         ("columns: {a: true}", "orders.yaml:8: source.columns.a: got true, expected text (in quotes, if it looks like a number)"),
         (
@@ -224,7 +224,7 @@ def test_refused_at_the_top(refused: Refused, top: str, message: str) -> None:
         (
             "window: 1s",
             "orders.yaml:8: source.window: unknown field; known here are columns, event_time, format, heartbeat, history, "
-            "idle_after, kafka, key, max_future, name, order, out_of_orderness, registry, stall_timeout, start, timezone, "
+            "idle_after, kafka, key, max_future, name, order, out_of_orderness, registry, stall_timeout, start, table, timezone, "
             "topics, types, unicode",
         ),
     ],
@@ -237,7 +237,7 @@ def test_refused_at_a_sides_own_fields(refused: Refused) -> None:
     assert refused(source_key="id") == ["orders.yaml:7: source.key: got 'id', expected a list; write key: [id]"]
     assert refused(source_key="[]") == ["orders.yaml:7: source.key: must not be empty; write key: [id]"]
     assert refused(source_key="[id, id]") == ["orders.yaml:7: source.key[1]: 'id' is listed twice; keep one"]
-    formats = "debezium-avro or debezium-json or json"
+    formats = "canal-json or debezium-avro or debezium-json or json or maxwell-json"
     assert refused(source_format="avro") == [f"orders.yaml:6: source.format: got 'avro'; write {formats}"]
     assert refused(target_format="debezium-avro") == [
         "orders.yaml:12: targets[0].format: debezium-avro needs the schemas of its messages; write registry: "
@@ -278,7 +278,7 @@ def test_names_must_differ(tmp_path: Path) -> None:
             b"version: 2\nname: x\nsource: &s {name: a, topics: [t], format: json, key: [id]}\ntargets: [{<<: *s, name: b}]\n",
             "{0}:1: version: got 2; write version: 1, the only one there is\n"
             "{0}:4: targets[0].<<: unknown field; known here are columns, event_time, format, heartbeat, history, "
-            "idle_after, kafka, key, max_future, name, order, out_of_orderness, registry, stall_timeout, start, timezone, "
+            "idle_after, kafka, key, max_future, name, order, out_of_orderness, registry, stall_timeout, start, table, timezone, "
             "topics, types, unicode\n"
             "{0}:4: targets[0].format: is missing; write format: debezium-json\n"
             "{0}:4: targets[0].key: is missing; write key: [id]\n"

@@ -13,7 +13,8 @@ from stream_recon.normalise.avro.book import Schema, SchemaBook
 from stream_recon.normalise.avro.framing import GUID_OCTETS, id_octets
 from stream_recon.normalise.avro.schema import Avro
 from stream_recon.normalise.columnar.avro.arrays import Arrays, nothing
-from stream_recon.normalise.columnar.avro.container import ContainerReader, Scratch, context
+from stream_recon.normalise.columnar.avro.container import ContainerReader, Scratch
+from stream_recon.normalise.columnar.avro.physical import is_nothing, kept
 from stream_recon.normalise.columnar.avro.reading import reader_of
 from stream_recon.normalise.columnar.buffers import Bools, Ints, Path
 from stream_recon.normalise.columnar.carrier import Fields, ReadColumn, Written
@@ -32,7 +33,6 @@ class AvroCarrier:
         self._scratch = scratch
         self._wanted = wanted
         self._keyed = keyed
-        self._context = context()
         self._readers: dict[bytes, ContainerReader] = {}
 
     def keys(self, array: pa.BinaryArray) -> tuple[list[tuple[Written, Ints]], Ints]:
@@ -74,9 +74,7 @@ class AvroCarrier:
         if reader is None:
             if len(self._readers) >= _MAX_READERS:
                 self._readers.clear()
-            reader = self._readers[written.octets] = ContainerReader(
-                written.node, len(written.octets), self._context, self._scratch
-            )
+            reader = self._readers[written.octets] = ContainerReader(written.node, len(written.octets), self._scratch)
         parts = reader.read(messages)
         sure = np.zeros(len(which), np.bool_)
         for at, _ in parts:
@@ -146,15 +144,10 @@ class _Opened:
 
     def _fields(self, path: Path, values: pa.Array, node: Avro) -> dict[str, tuple[pa.Array, Avro]]:
         if path not in self._parts:
-            kept = [(name, part) for name, part in node.value.fields if part.kind != "null"]
-            found = zip(kept, values.flatten() if node.value.kind == "record" else [], strict=False)
-            self._parts[path] = {name: (array, part) for (name, part), array in found if not _is_null(part)}
+            is_record = node.value.kind == "record"
+            found = zip(kept(node.value), values.flatten(), strict=True) if is_record else ()
+            self._parts[path] = {name: (array, part) for (name, part), array in found if not is_nothing(part)}
         return self._parts[path]
-
-
-def _is_null(part: Avro) -> bool:
-    """A union of nothing but null: its column is the number of the branch."""
-    return part.kind == "union" and all(branch.kind == "null" for branch in part.branches)
 
 
 def _plain(values: pa.Array) -> pa.Array:

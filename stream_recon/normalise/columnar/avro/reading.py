@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 
 import numpy as np
@@ -10,14 +11,14 @@ import pyarrow.compute as pc
 
 from stream_recon.errors import Refused
 from stream_recon.model.plan import ColumnPlan, TypeRule
-from stream_recon.normalise.avro.datum import json_value
 from stream_recon.normalise.avro.schema import Avro
 from stream_recon.normalise.canonical import Item
 from stream_recon.normalise.columnar import binaries, numbers, times
 from stream_recon.normalise.columnar.avro.arrays import Arrays
+from stream_recon.normalise.columnar.avro.physical import json_value
 from stream_recon.normalise.columnar.buffers import Bools
 from stream_recon.normalise.columnar.cells import Column, bools, data_of, placeholders
-from stream_recon.normalise.columnar.texts import MAX_KEPT, S
+from stream_recon.normalise.columnar.texts import MAX_KEPT, MAX_KEPT_OCTETS, S
 from stream_recon.normalise.types import reader as reference_reader
 from stream_recon.normalise.types.scalars import scale_of
 from stream_recon.normalise.types.unavailable import is_unavailable
@@ -44,6 +45,8 @@ _STAMPS = {
 }
 _STAMP_TEXTS = frozenset({"io.debezium.time.ZonedTimestamp", "io.debezium.time.IsoTimestamp"})
 _PLACEHOLDER = b"__debezium_unavailable_value"
+_PLACEHOLDERS = pa.array([_PLACEHOLDER, base64.b64decode(_PLACEHOLDER.hex())], pa.binary())
+"""Octets whose base64 is one of its forms: its hex, too, is base64 of something."""
 
 
 def reader_of(column: ColumnPlan, wire: Wire | None, nfc: bool) -> Reader:
@@ -191,7 +194,7 @@ def octets(values: Arrays) -> Column:
     data, offsets = data_of(values.array)
     text = binaries.hex_of(data[: int(offsets[-1])], offsets)
     null = values.null
-    sure = ~bools(pc.equal(values.array, pa.scalar(_PLACEHOLDER, pa.binary())))
+    sure = ~bools(pc.is_in(values.array, _PLACEHOLDERS))
     return Column(binaries.X, binaries.masked(text, ~null), sure | null)
 
 
@@ -255,9 +258,12 @@ class Slow:
     def _kept(self, node: Avro, value: object) -> Item | None:
         key = (node, value, str(value)) if isinstance(value, float) else (node, value)  # 0.0 == -0.0, and nan != nan
         if key not in self._known:
+            item = self._item(node, value)
+            if isinstance(value, str | bytes) and len(value) > MAX_KEPT_OCTETS:
+                return item
             if len(self._known) >= MAX_KEPT:
                 self._known.clear()
-            self._known[key] = self._item(node, value)
+            self._known[key] = item
         return self._known[key]
 
     def _item(self, node: Avro, value: object) -> Item | None:
