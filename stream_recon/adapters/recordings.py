@@ -28,7 +28,8 @@ import pyarrow.compute as pc
 
 from stream_recon.errors import InputError
 from stream_recon.model.messages import Messages, Upstream
-from stream_recon.model.plan import SidePlan
+from stream_recon.model.plan import Ids, SidePlan
+from stream_recon.model.schemas import led
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, what is done and what there is in all (here: ``read``, bytes, bytes)."""
@@ -143,11 +144,12 @@ class _Reader:
     def _take(self, side: SidePlan, path: Path, number: int, lines: list[bytes]) -> None:
         """Adds ``lines``, the first of which is line ``number`` of ``path``. The one hot loop: a few microseconds a line."""
         found: dict[tuple[str, int], _Partition] = {}
+        headed = side.registry.ids if side.registry is not None and side.registry.headers else None
         for i, line in enumerate(lines, number):
             if line.isspace():
                 continue
             try:
-                topic, partition, offset, timestamp, key, value = _message(line)
+                topic, partition, offset, timestamp, key, value = _message(line, headed)
                 into = found.get((topic, partition))
                 if into is None:
                     into = found[topic, partition] = self._partition(side, topic, partition)
@@ -189,8 +191,8 @@ def _blocks(raw: IO[bytes]) -> Iterator[list[bytes]]:
         yield lines
 
 
-def _message(line: bytes) -> tuple[str, int, int, int, bytes | None, bytes | None]:
-    """Topic, partition, offset, timestamp in ms, key, payload. Raises ``_LineError``."""
+def _message(line: bytes, headed: Ids | None) -> tuple[str, int, int, int, bytes | None, bytes | None]:
+    """Topic, partition, offset, timestamp in ms, key, payload; ``headed``: with ids of its headers. Raises ``_LineError``."""
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -203,14 +205,26 @@ def _message(line: bytes) -> tuple[str, int, int, int, bytes | None, bytes | Non
     topic = record.get("topic")
     if type(topic) is not str:
         _wrong(record, "topic", "text")
-    return (
-        topic,
-        _integer(record, "partition", PARTITION_MAX),
-        _integer(record, "offset", OFFSET_MAX),
-        _integer(record, "ts", TIMESTAMP_MAX_MS),
-        _octets(record, "key", "key_b64"),
-        _octets(record, "payload", "payload_b64"),
-    )
+    partition, offset = _integer(record, "partition", PARTITION_MAX), _integer(record, "offset", OFFSET_MAX)
+    timestamp = _integer(record, "ts", TIMESTAMP_MAX_MS)
+    key, value = _octets(record, "key", "key_b64"), _octets(record, "payload", "payload_b64")
+    if headed is not None:
+        headers = list(_headers(record.get("headers") or []))
+        key, value = led(key, "key", headers, headed), led(value, "value", headers, headed)
+    return topic, partition, offset, timestamp, key, value
+
+
+def _headers(written: Any) -> Iterator[tuple[str, bytes | None]]:
+    """``[{"key": ..., "value" or "value_b64": ...}, ...]``, or ``[name, value, name, value, ...]`` as kcat writes them."""
+    if isinstance(written, list) and all(isinstance(one, dict) for one in written):
+        for one in written:
+            coded = "value_b64" in one
+            yield str(one.get("key")), _octets(one | ({} if coded or "value" in one else {"value": None}), "value", "value_b64")
+    elif isinstance(written, list) and len(written) % 2 == 0 and all(isinstance(one, str | None) for one in written):
+        for name, value in zip(written[::2], written[1::2], strict=True):
+            yield str(name), None if value is None else value.encode()
+    else:
+        raise _LineError("headers are no list of names and values, as kcat -J writes them")
 
 
 def _integer(record: dict[str, Any], name: str, maximum: int) -> int:

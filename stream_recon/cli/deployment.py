@@ -15,7 +15,7 @@ from stream_recon.adapters.kafka.peek import sample
 from stream_recon.adapters.kafka.table import Table
 from stream_recon.adapters.kafka.topics import Topics, digest_log, record, table
 from stream_recon.cli.clusters import cluster_of
-from stream_recon.cli.schemas import book_of
+from stream_recon.cli.schemas import book_of, ids_in_headers
 from stream_recon.cli.wire import check_fit
 from stream_recon.config.scalars import did_you_mean
 from stream_recon.errors import BrokerError, Fenced, LogError, Unreachable
@@ -195,7 +195,7 @@ class Deployment:
             cluster = cluster_of(side.kafka)
             starts |= self._starts(side, Topics(cluster))
             logger.info("%s: looks for the columns of side %s", plan.name, side.name)
-            samples = [sample(cluster, topic, SAMPLED) for topic in side.topics]
+            samples = [sample(cluster, topic, SAMPLED, ids_in_headers(side)) for topic in side.topics]
             seen = [discover(side.format, values, book_of(side), table=side.table) for values in samples]
             wires[side.name] = fitting.joined(fitting.seen(values, book_of(side)) for values in samples)
             columns[side.name] = frozenset[str]().union(*seen) or None

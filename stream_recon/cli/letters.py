@@ -21,7 +21,8 @@ from stream_recon.cli.output import EXIT_FINE, EXIT_INCONCLUSIVE, print_lines, p
 from stream_recon.config import load_topologies
 from stream_recon.errors import ConfigError, InputError
 from stream_recon.model.messages import Messages, Upstream
-from stream_recon.model.plan import TopologyPlan
+from stream_recon.model.plan import Ids, TopologyPlan
+from stream_recon.model.schemas import led
 from stream_recon.ports import Place
 
 Body = dict[str, Any]
@@ -133,13 +134,15 @@ def _again(plans: Sequence[TopologyPlan], letters: Sequence[Body]) -> list[Body]
 
 def _of_topology(deployment: Any, plan: TopologyPlan, letters: Mapping[int, Body]) -> dict[int, str]:
     from stream_recon.cli.clusters import cluster_of
+    from stream_recon.cli.schemas import ids_in_headers
     from stream_recon.cli.wire import decoder
 
     layout = deployment.found(plan).layout
     told: dict[int, str] = {}
     for view in layout.views:
         mine = {n: body for n, body in letters.items() if body.get("view", body["side"]) == view.id}
-        messages = _fetched(cluster_of(view.side.kafka), {(b["topic"], b["partition"], b["offset"]) for b in mine.values()})
+        ids = ids_in_headers(view.side)
+        messages = _fetched(cluster_of(view.side.kafka), ids, {(b["topic"], b["partition"], b["offset"]) for b in mine.values()})
         reads = decoder(view.feed)
         for n, body in mine.items():
             place = body["topic"], body["partition"], body["offset"]
@@ -148,8 +151,9 @@ def _of_topology(deployment: Any, plan: TopologyPlan, letters: Mapping[int, Body
     return {n: told.get(n, _GONE) for n in letters}
 
 
-def _fetched(cluster: Any, wanted: Iterable[tuple[str, int, int]]) -> dict[tuple[str, int, int], Messages]:
+def _fetched(cluster: Any, ids: Ids | None, wanted: Iterable[tuple[str, int, int]]) -> dict[tuple[str, int, int], Messages]:
     """Single messages, by place; those that retention took are not in the answer."""
+    from stream_recon.adapters.kafka.client import headers_of
     from stream_recon.adapters.kafka.peek import SETTINGS, read
     from stream_recon.adapters.kafka.topics import Topics
 
@@ -164,7 +168,10 @@ def _fetched(cluster: Any, wanted: Iterable[tuple[str, int, int]]) -> dict[tuple
             for offset in sorted(o for o in offsets if begin[place] <= o < end[place]):
                 for message in read(cluster, consumer, {place: (offset, offset + 1)}):
                     time = np.array([message.timestamp()[1]], np.int64)
-                    key, value = (pa.array([one], pa.binary()) for one in (message.key(), message.value()))
+                    parts = {"key": message.key(), "value": message.value()}
+                    if ids is not None:
+                        parts = {part: led(one, part, headers_of(message), ids) for part, one in parts.items()}
+                    key, value = (pa.array([parts[part]], pa.binary()) for part in ("key", "value"))
                     found[(*place, offset)] = Messages(Upstream("", *place), np.array([offset]), time, key, value)
     finally:
         consumer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from stream_recon.model.plan import FeedPlan, Format, RegistryPlan, SidePlan
+from stream_recon.model.plan import FeedPlan, Format, Ids, RegistryPlan, SidePlan
 from stream_recon.normalise.avro.book import SchemaBook
 
 
@@ -26,3 +26,8 @@ def _book(registry: RegistryPlan) -> SchemaBook:
     from stream_recon.adapters.schemas import schema_source  # its client takes a while to load
 
     return SchemaBook(schema_source(registry))
+
+
+def ids_in_headers(plan: SidePlan) -> Ids | None:
+    """What the schema ids in the headers of a side's messages are; None if they are in front of keys and values."""
+    return plan.registry.ids if plan.registry is not None and plan.registry.headers else None

@@ -28,7 +28,7 @@ from stream_recon.adapters.kafka.writer import KafkaWriter
 from stream_recon.adapters.rocks import RocksStore
 from stream_recon.cli.clusters import cluster_of
 from stream_recon.cli.output import EXIT_FAILED, EXIT_UNDELIVERED
-from stream_recon.cli.schemas import book_of
+from stream_recon.cli.schemas import book_of, ids_in_headers
 from stream_recon.cli.wire import decoder
 from stream_recon.engine.pipeline import View
 from stream_recon.errors import ReconError, StateError, Undelivered, Unreachable
@@ -182,7 +182,8 @@ def normalising(task: Task, tell: Tell = _silent) -> Iterator[Stage]:
         if cluster.id not in sources:
             member = task.member and f"{task.member}-{len(sources)}"
             topics = {t for s in sides if cluster_of(s.kafka).id == cluster.id for t in s.topics}
-            sources[cluster.id] = KafkaSource(cluster, Group(task.names.normalise, member, tuple(sorted(topics))))
+            headed = {t: ids for s in sides if (ids := ids_in_headers(s)) is not None for t in s.topics}
+            sources[cluster.id] = KafkaSource(cluster, Group(task.names.normalise, member, tuple(sorted(topics))), headed)
         return sources[cluster.id]
 
     jobs = [Job(opened, decoder) for opened in task.opened]

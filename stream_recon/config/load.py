@@ -125,7 +125,7 @@ def _registry(document: Document, path: FieldPath, registry: Registry | None) ->
         return None
     file = None if registry.file is None else str((document.path.parent / registry.file).resolve())
     settings = read_settings(document, (*path, "settings"), registry.settings, os.environ)
-    return RegistryPlan(registry.url, file, Ids(registry.ids), settings=settings)
+    return RegistryPlan(registry.url, file, Ids(registry.ids), registry.headers, settings)
 
 
 def _check_side(document: Document, path: FieldPath, side: Side) -> None:

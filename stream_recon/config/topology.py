@@ -102,6 +102,7 @@ class Registry(Model):
         description="what the number in front of a message is: confluent (4 octets, or a GUID), apicurio (4 octets, a content "
         "id), apicurio-global (8 octets)",
     )
+    headers: bool = Field(False, description="ids are in headers, not in front of keys and values")
     settings: KafkaSettings = Field(
         {},
         description="settings of Confluent's registry client: basic.auth.user.info, bearer.auth.token, ssl.ca.location, "

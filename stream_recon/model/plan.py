@@ -91,12 +91,13 @@ class Ids(StrEnum):
 class RegistryPlan:
     """Where the schemas of a side's messages are: exactly one of ``url`` and ``file`` (absolute).
 
-    ``settings`` of the client, by name: they may hold secrets, so they are never shown.
+    ``headers``: ids are in headers. ``settings`` of the client, by name: may hold secrets, so they are never shown.
     """
 
     url: str | None = None
     file: str | None = None
     ids: Ids = Ids.CONFLUENT
+    headers: bool = False
     settings: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
+
+from stream_recon.model.plan import Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +24,27 @@ def told(octets: bytes) -> str:
         return str(int.from_bytes(octets[1:], "big"))
     digits = octets[1:].hex()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+_HEADERS: Final[Mapping[Ids, str]] = {
+    Ids.CONFLUENT: "__{}_schema_id",
+    Ids.APICURIO: "apicurio.{}.contentId",
+    Ids.APICURIO_GLOBAL: "apicurio.{}.globalId",
+}
+"""Where serialisers put ids that are not in front of the datum; Apicurio's are 8 octets."""
+_CONTENT_OCTETS: Final = 4
+
+
+def led(data: bytes | None, part: str, headers: Iterable[tuple[str, bytes | None]], ids: Ids) -> bytes | None:
+    """A ``key`` or ``value`` (``part``) with the schema id of a header in front, as if it had been written so; itself without
+    one.
+    """
+    if data is None:
+        return None
+    name = _HEADERS[ids].format(part)
+    found = next((value for key, value in headers if key == name and value), None)
+    if found is None:
+        return data
+    if ids is Ids.CONFLUENT:
+        return found + data
+    return b"\0" + (found[-_CONTENT_OCTETS:] if ids is Ids.APICURIO else found) + data

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from stream_recon.errors import BrokerError, ConfigError, Fenced, ReconError, Unreachable
@@ -240,3 +240,10 @@ _FORBIDDEN: Final = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "grant the ACL: Create on the cluster, or create the topics beforehand",
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "grant the ACL: Write on transactional ids that begin with PREFIX",
 }
+
+
+def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
+    """A message's headers, in order."""
+    found = message.headers() or []
+    pairs = found.items() if isinstance(found, dict) else found
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]

@@ -9,8 +9,10 @@ from typing import Final
 import pyarrow as pa
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from stream_recon.adapters.kafka.client import REQUEST_SECONDS, Cluster
+from stream_recon.adapters.kafka.client import REQUEST_SECONDS, Cluster, headers_of
 from stream_recon.adapters.kafka.topics import Topics
+from stream_recon.model.plan import Ids
+from stream_recon.model.schemas import led
 from stream_recon.ports import Place
 
 _WAIT_SECONDS: Final = 0.1
@@ -29,8 +31,9 @@ SETTINGS: Final = {
 }
 
 
-def sample(cluster: Cluster, topic: str, each: int) -> pa.BinaryArray:
-    """Payloads of the first and of the last ``each`` positions of every partition of a topic.
+def sample(cluster: Cluster, topic: str, each: int, ids: Ids | None = None) -> pa.BinaryArray:
+    """Payloads of the first and of the last ``each`` positions of every partition of a topic; ``ids``: those in their headers
+    stand in front.
 
     Raises:
         BrokerError: the topic cannot be read.
@@ -45,7 +48,8 @@ def sample(cluster: Cluster, topic: str, each: int) -> pa.BinaryArray:
         head = {p: (begin[p], min(begin[p] + each, end[p])) for p in places}
         tail = {p: (max(head[p][1], end[p] - each), end[p]) for p in places}
         for stretches in (head, tail):
-            values += [m.value() for m in read(cluster, consumer, stretches)]
+            found = read(cluster, consumer, stretches)
+            values += [m.value() if ids is None else led(m.value(), "value", headers_of(m), ids) for m in found]
     finally:
         consumer.close()
     return pa.array(values, pa.binary())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from itertools import groupby, starmap
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -15,9 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream_recon.adapters.kafka.client import REQUEST_SECONDS, Cluster
+from stream_recon.adapters.kafka.client import REQUEST_SECONDS, Cluster, headers_of
 from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.errors import InputError
+from stream_recon.model.plan import Ids
+from stream_recon.model.schemas import led
 from stream_recon.ports import Commit, Group, Listener, Place, Polled, Stretch, TopicInfo
 
 _QUEUED_KIB: Final = 65_536
@@ -41,7 +43,9 @@ PASSING: Final = {
 class KafkaSource:
     """The topics of one cluster that this worker reads a share of. Not thread-safe."""
 
-    def __init__(self, cluster: Cluster, group: Group) -> None:
+    def __init__(self, cluster: Cluster, group: Group, headed: Mapping[str, Ids] | None = None) -> None:
+        """``headed``: topics whose messages have their schema ids in headers, and what they are."""
+        self._headed = headed or {}
         self.name = cluster.id
         self.topics = Topics(cluster)
         self._cluster = cluster
@@ -95,7 +99,7 @@ class KafkaSource:
                     self._error(message, polled)
             batch = [m for m in batch if m.error() is None]
         if batch:
-            polled.stretches.extend(_stretches(batch))
+            polled.stretches.extend(_stretches(batch, self._headed))
         return polled
 
     def _error(self, message: Message, polled: Polled) -> None:
@@ -220,7 +224,7 @@ def consumer_defaults(cluster: Cluster, group: Group) -> dict[str, Any]:
     return defaults
 
 
-def _stretches(batch: Sequence[Message]) -> list[Stretch]:
+def _stretches(batch: Sequence[Message], headed: Mapping[str, Ids]) -> list[Stretch]:
     """Messages by partition, each in order of offset: one list a column, then Arrow."""
     by_place: dict[Any, list[Message]] = {}
     start = 0
@@ -228,10 +232,10 @@ def _stretches(batch: Sequence[Message]) -> list[Stretch]:
         stop = start + sum(1 for _ in run)
         by_place.setdefault(place, []).extend(batch[start:stop])
         start = stop
-    return list(starmap(_stretch, by_place.items()))
+    return [_stretch(place, messages, headed.get(place[0])) for place, messages in by_place.items()]
 
 
-def _stretch(place: Any, batch: Sequence[Message]) -> Stretch:
+def _stretch(place: Any, batch: Sequence[Message], ids: Ids | None) -> Stretch:
     offset: npt.NDArray[np.int64] = np.fromiter(map(Message.offset, batch), np.int64, len(batch))
     timestamp: npt.NDArray[np.int64] = np.fromiter((t for _, t in map(Message.timestamp, batch)), np.int64, len(batch))
     if int(timestamp.min()) < 0:
@@ -239,6 +243,9 @@ def _stretch(place: Any, batch: Sequence[Message]) -> Stretch:
             f"{place[0]}/{place[1]} has messages without a time (offset {offset[timestamp.argmin()]}): they were written by a "
             "client older than Kafka 0.10; read from a later position with start: TIME"
         )
-    key = pa.array(list(map(Message.key, batch)), pa.binary())
-    value = pa.array(list(map(Message.value, batch)), pa.binary())
-    return Stretch(place, offset, timestamp, key, value)
+    keys, values = list(map(Message.key, batch)), list(map(Message.value, batch))
+    if ids is not None:
+        headers = list(map(headers_of, batch))
+        keys = [led(one, "key", mine, ids) for one, mine in zip(keys, headers, strict=True)]
+        values = [led(one, "value", mine, ids) for one, mine in zip(values, headers, strict=True)]
+    return Stretch(place, offset, timestamp, pa.array(keys, pa.binary()), pa.array(values, pa.binary()))

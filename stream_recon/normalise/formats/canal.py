@@ -109,9 +109,9 @@ class Canal:
 
 
 def is_control(message: dict[str, Json]) -> bool:
-    """Whether a message is no row and no truncate: a change of the schema, or a mark of the log."""
+    """Whether a message holds no row: a change of the schema (a truncate, too: ask that before), or a mark of the log."""
     kind = message.get("type")
-    return kind != "TRUNCATE" and (message.get("isDdl") is True or (isinstance(kind, str) and kind in _CONTROL))
+    return message.get("isDdl") is True or (isinstance(kind, str) and kind in _CONTROL)
 
 
 def row_time(message: dict[str, Json]) -> int | None:

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from stream_recon.adapters import recordings
 from stream_recon.adapters.recordings import PartitionRecording, read_recordings
 from stream_recon.errors import InputError
 from stream_recon.model.messages import Upstream
-from stream_recon.model.plan import Format, SidePlan
+from stream_recon.model.plan import Format, RegistryPlan, SidePlan
 
 PG = SidePlan("pg", ("t", "u"), Format.JSON, ("id",))
 MARIA = SidePlan("maria", ("t",), Format.JSON, ("id",))
@@ -98,6 +99,35 @@ def test_one_topic_on_two_sides_are_two_partitions(tmp_path: Path) -> None:
     path = write(tmp_path / "a", [line()])
     found = read_recordings([PG, MARIA], {"maria": [path], "pg": [path]})
     assert list(found) == [Upstream("pg", "t", 0), Upstream("maria", "t", 0)]
+
+
+HEADED = replace(PG, registry=RegistryPlan(file="schemas.json", headers=True))
+BY_KCAT = ["other", None, "__key_schema_id", "k1", "__value_schema_id", "v1"]
+LINE = {"topic": "t", "partition": 0, "offset": 0, "ts": 1, "key": "k", "payload": "p"}
+
+
+def headed(path: Path, headers: Any) -> Path:
+    path.write_text(json.dumps(LINE | {"headers": headers}) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (BY_KCAT, (b"k1k", b"v1p")),
+        ([{"key": "__value_schema_id", "value_b64": "AQI="}, {"key": "empty"}], (b"k", b"\1\2p")),
+        ([], (b"k", b"p")),
+        (None, (b"k", b"p")),
+    ],
+)
+def test_schema_ids_in_headers_are_put_in_front(tmp_path: Path, headers: Any, expected: tuple[bytes, bytes]) -> None:
+    (found,) = read_recordings([HEADED], {"pg": [headed(tmp_path / "a.jsonl", headers)]}).values()
+    assert (found.messages.key[0].as_py(), found.messages.value[0].as_py()) == expected
+
+
+def test_headers_that_are_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.jsonl:1: headers are no list of names and values"):
+        read_recordings([HEADED], {"pg": [headed(tmp_path / "a.jsonl", ["odd"])]})
 
 
 def test_progress_ends_at_the_whole(tmp_path: Path) -> None:
