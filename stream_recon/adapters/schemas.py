@@ -9,7 +9,6 @@ import json
 import time
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import httpx2
 from confluent_kafka.schema_registry import SchemaReference, SchemaRegistryClient
@@ -63,7 +62,7 @@ class FileSchemas:
             found: Any = json.loads(path.read_bytes())
         except OSError as error:
             raise InputError(f"registry: file {path} cannot be read: {error.strerror}; name a file of schemas by id") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"registry: file {path} is not JSON: {error}") from error
         if not isinstance(found, dict):
             raise InputError(f'registry: file {path}: expected an object such as {{"4": {{"schema": "..."}}}}')
@@ -102,13 +101,13 @@ class Registry:
 
     def __init__(self, url: str, ids: Ids, settings: dict[str, Any]) -> None:
         self.ids = ids
-        self.name = urlsplit(url).netloc
+        self.name = url.partition("//")[2].partition("/")[0].rpartition("@")[2]  # without a password
         self._core = _CORE_API in url
         self._url = url.rstrip("/")
         self._missing: dict[bytes, float] = {}
         if ids is Ids.APICURIO_GLOBAL and not self._core:
             raise ConfigError(
-                f"registry: {url}: ids: apicurio-global are known to Apicurio's own API only; write its url, such as "
+                f"registry: {self.name}: ids: apicurio-global are known to Apicurio's own API only; write its url, such as "
                 "http://HOST:8080/apis/registry/v3"
             )
         if "bearer.auth.token" in settings:
@@ -116,7 +115,7 @@ class Registry:
         try:
             self._client = SchemaRegistryClient({"url": self._url, "timeout": _TIMEOUT_SECONDS, **_numbers(settings)})
         except (TypeError, ValueError, OSError) as error:
-            raise ConfigError(f"registry: {url}: {error}; write settings as Confluent's client names them") from error
+            raise ConfigError(f"registry: {self.name}: {error}; write settings as Confluent's client names them") from error
 
     def schema(self, octets: bytes) -> SchemaText | None:
         """The schema of an id; None: the registry has none.

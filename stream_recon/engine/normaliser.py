@@ -162,10 +162,20 @@ class Normaliser:
 
         ``end`` is the position after the stretch (default: after its last message): positions without a message are unused.
         """
+        return self._take(messages, self._decoder.decode(messages), end)
+
+    def add_all(self, stretches: Sequence[Messages]) -> list[SetAside]:
+        """``add`` of several stretches, each of a partition of its own, decoded together: a decoder costs so much a call."""
+        decoded = self._decoder.decode(joined(stretches))
+        found: list[SetAside] = []
+        for part, messages in zip(split(decoded, [len(m) for m in stretches]), stretches, strict=True):
+            found += self._take(messages, part, None)
+        return found
+
+    def _take(self, messages: Messages, decoded: Decoded, end: int | None) -> list[SetAside]:
         upstream = messages.upstream
         at = self._progress[upstream]
         assert not len(messages) or messages.offset[0] >= at.position, "positions are read once and in order"
-        decoded = self._decoder.decode(messages)
         rows, echoes, gone = self._drop_echoes(decoded, at.clock.gone)
         message = _column(rows, "message", np.int32)
         stamps, clock = stamp(
@@ -352,6 +362,36 @@ class Normaliser:
         high = _keys(rows.column("key")).view(">u8")[::2]
         place = (high % np.uint64(self._parallelism)).astype(np.int64)
         return [rows.filter(pa.array((place == home) | everywhere)) for home in range(self._parallelism)]
+
+
+def joined(stretches: Sequence[Messages]) -> Messages:
+    """One behind the other, for a decoder, which looks at no position."""
+    if len(stretches) == 1:
+        return stretches[0]
+    return Messages(
+        stretches[0].upstream,
+        np.concatenate([m.offset for m in stretches]),
+        np.concatenate([m.timestamp for m in stretches]),
+        pa.concat_arrays([m.key for m in stretches]),
+        pa.concat_arrays([m.value for m in stretches]),
+    )
+
+
+def split(decoded: Decoded, counts: Sequence[int]) -> list[Decoded]:
+    """What was decoded of each stretch of so many messages: the inverse of ``joined``."""
+    if len(counts) == 1:
+        return [decoded]
+    parts, base = [], 0
+    message = _column(decoded.rows, "message", np.int32)
+    for count in counts:
+        first, last = np.searchsorted(message, [base, base + count])
+        rows = decoded.rows.slice(first, last - first)
+        rows = rows.set_column(0, rows.schema.field(0), pa.array(message[first:last] - np.int32(base)))
+        control = decoded.control[(decoded.control >= base) & (decoded.control < base + count)] - np.int32(base)
+        dead = tuple(replace(d, message=d.message - base) for d in decoded.dead if base <= d.message < base + count)
+        parts.append(Decoded(rows, control, dead))
+        base += count
+    return parts
 
 
 def _mark(key: bytes, text: bytes | None, time: int, offset: int, flag: Flag) -> dict[str, object]:

@@ -16,6 +16,7 @@ from stream_recon.model.plan import ColumnPlan, FeedPlan
 from stream_recon.normalise.avro.book import SchemaBook
 from stream_recon.normalise.avro.framing import split
 from stream_recon.normalise.columnar.envelope import Prefixes
+from stream_recon.normalise.formats.mongo import has_documents
 from stream_recon.normalise.types.wire import Wire
 
 Wires = Mapping[str, tuple[Wire, ...]]
@@ -109,7 +110,7 @@ def seen(value: pa.BinaryArray, book: SchemaBook | None) -> Wires:
     schemas = _by_id(value, book) if book is not None else [prefix.wire for prefix, _ in Prefixes().sort(value)[0]]
     found: dict[str, list[Wire]] = {}
     for wire in schemas:
-        if wire is None or wire.kind != "struct":
+        if wire is None or wire.kind != "struct" or has_documents(wire):
             continue
         image = next((wire.fields[name] for name in _IMAGES if name in wire.fields and wire.fields[name].kind == "struct"), wire)
         for name, field in image.fields.items():

@@ -22,7 +22,7 @@ from stream_recon.ports import Place, Source, Stretch, TopicInfo, Writer
 from stream_recon.service.job import Job, Names
 from stream_recon.service.positions import Kept, Saved
 from stream_recon.service.sending import Reached, Sending
-from stream_recon.service.spots import Feed, Spot, Spotted, before, nothing, parts
+from stream_recon.service.spots import Feed, Spot, Spotted, before, bundles, nothing
 
 logger = logging.getLogger("stream_recon.normalise")
 
@@ -96,8 +96,7 @@ class NormaliseWorker:
 
     def _poll(self, source: Source) -> int:
         polled = source.poll(POLL_MESSAGES, FLUSH_SECONDS / len(self.sources))
-        for stretch in polled.stretches:
-            self._take(source, stretch)
+        self._take(source, polled.stretches)
         for place, end in polled.ends.items():
             self.ended(source, place, end)
         for place in polled.lost:
@@ -108,40 +107,48 @@ class NormaliseWorker:
             )
         return sum(len(s.offset) for s in polled.stretches)
 
-    def _take(self, source: Source, stretch: Stretch) -> None:
-        spot = self.spots.get((source.name, stretch.place))
-        if spot is None:  # taken from us while it was on its way
-            return
-        if not spot.feeds:  # its topology has stopped
-            source.pause([stretch.place])
-            return
-        if self.ends is not None:
-            end = self.end_of(source, stretch.place)
-            if stretch.offset[-1] >= end - 1:
-                stretch = before(stretch, end)
-                self._read(spot, stretch)
-                self.ended(source, stretch.place, end)
-                return
-        self._read(spot, stretch)
-
-    def _read(self, spot: Spot, stretch: Stretch) -> None:
-        if not len(stretch.offset):
-            return
-        spot.reached, spot.ended, spot.idle = int(stretch.offset[-1]) + 1, None, None
-        spot.heard, spot.spoke = self._clock(), True
-        for feed in spot.feeds:
-            first = int(np.searchsorted(stretch.offset, spot.position(feed).position))
-            if first == len(stretch.offset):
+    def _take(self, source: Source, stretches: Iterable[Stretch]) -> None:
+        taken: list[tuple[Spot, Stretch]] = []
+        ended: list[tuple[Place, int]] = []
+        for stretch in stretches:
+            spot = self.spots.get((source.name, stretch.place))
+            if spot is None:  # taken from us while it was on its way
                 continue
-            upstream = feed.upstream(spot.place, spot.topic_id)
-            for messages in parts(upstream, stretch, first, PART_BYTES):
-                letters = feed.normaliser.add(messages)
+            if not spot.feeds:  # its topology has stopped
+                source.pause([stretch.place])
+                continue
+            kept = stretch
+            if self.ends is not None:
+                end = self.end_of(source, stretch.place)
+                if stretch.offset[-1] >= end - 1:
+                    kept = before(stretch, end)
+                    ended.append((stretch.place, end))
+            if len(kept.offset):
+                taken.append((spot, kept))
+        self._read(taken)
+        for place, end in ended:
+            self.ended(source, place, end)
+
+    def _read(self, taken: Sequence[tuple[Spot, Stretch]]) -> None:
+        """Each feed's stretches together: a decoder costs so much a call."""
+        for spot, stretch in taken:
+            spot.reached, spot.ended, spot.idle = int(stretch.offset[-1]) + 1, None, None
+            spot.heard, spot.spoke = self._clock(), True
+        for feed in {feed.name: feed for spot, _ in taken for feed in spot.feeds}.values():
+            fresh = []
+            for spot, stretch in (pair for pair in taken if feed in pair[0].feeds):
+                first = int(np.searchsorted(stretch.offset, spot.position(feed).position))
+                if first < len(stretch.offset):
+                    fresh.append((feed.upstream(spot.place, spot.topic_id), stretch, first))
+            for messages in bundles(fresh, PART_BYTES):
+                letters = feed.normaliser.add_all(messages)
                 feed.letters += letters
                 if feed.view.id == feed.view.side.name:
-                    feed.job.letters.add(self._clock(), len(messages), len(letters))
+                    feed.job.letters.add(self._clock(), sum(map(len, messages)), len(letters))
                 if feed.normaliser.pending_bytes >= PART_BYTES:
                     self.flush(feed)
-            feed.since = feed.since if feed.since is not None else self._clock()
+            if fresh:
+                feed.since = feed.since if feed.since is not None else self._clock()
 
     def ended(self, source: Source, place: Place, end: int) -> None:
         """All positions below ``end`` were handed over: those that brought no message are unused."""

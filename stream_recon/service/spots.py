@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,14 +62,27 @@ class Spot:
         return feed.normaliser.progress[feed.upstream(self.place, self.topic_id)]
 
 
-def parts(upstream: Upstream, stretch: Stretch, first: int, bound: int) -> Iterator[Messages]:
-    """Messages from ``first`` on, in parts whose keys hold at most ``bound`` bytes: one digest partition may get all of them."""
-    weight = stretch.key.nbytes if not stretch.key.null_count else stretch.key.nbytes + stretch.value.nbytes
-    count = len(stretch.offset)
-    size = max(1, count // (1 + weight // bound))
-    for start in range(first, count, size):
-        part = slice(start, min(start + size, count))
-        yield Messages(upstream, stretch.offset[part], stretch.timestamp[part], stretch.key[part], stretch.value[part])
+def bundles(stretches: Iterable[tuple[Upstream, Stretch, int]], bound: int) -> Iterator[list[Messages]]:
+    """Messages of stretches, each from its ``first`` on, in bundles whose keys hold about ``bound`` bytes at most: one digest
+    partition may get all of them. No bundle holds two stretches of one partition.
+    """
+    bundle: list[Messages] = []
+    left = bound
+    for upstream, stretch, first in stretches:
+        weight = stretch.key.nbytes if not stretch.key.null_count else stretch.key.nbytes + stretch.value.nbytes
+        count = len(stretch.offset)
+        size = max(1, count // (1 + weight // bound))
+        for start in range(first, count, size):
+            part = slice(start, min(start + size, count))
+            messages = Messages(upstream, stretch.offset[part], stretch.timestamp[part], stretch.key[part], stretch.value[part])
+            share = weight * len(messages) // count
+            if bundle and (share > left or bundle[-1].upstream == upstream):
+                yield bundle
+                bundle, left = [], bound
+            bundle.append(messages)
+            left -= share
+    if bundle:
+        yield bundle
 
 
 def before(stretch: Stretch, end: int) -> Stretch:

@@ -76,6 +76,9 @@ def test_schemas_are_found_in_front_of_messages() -> None:
         "type": "struct",
         "fields": [{**row, "field": "before"}, {**row, "field": "after"}, {"field": "op", "type": "string"}],
     }
-    values = [{"schema": s, "payload": {}} for s in (row, envelope, None)]
+    texts = [{"field": name, "type": "string"} for name in ("before", "after", "source")]
+    documents = {"type": "struct", "fields": texts}  # MongoDB's: what is in them no schema says
+    values = [{"schema": s, "payload": {}} for s in (row, envelope, documents, None)]
     found = seen(pa.array([json.dumps(v, separators=(",", ":")).encode() for v in values] + [None], pa.binary()), None)
     assert [wire.kind for wire in found["c"]] == ["int16", "int16"]
+    assert found.keys() == {"c"}

@@ -958,13 +958,22 @@ def test_what_is_flushed_together_is_bounded(monkeypatch: pytest.MonkeyPatch, *,
     assert committed(house) == 300
 
 
-def test_parts_make_up_the_stretch() -> None:
+def test_bundles_make_up_the_stretches() -> None:
     for first in (0, 1, 7, 99):
-        parts = list(spots.parts(Upstream("s", *A), wide(100, 50), first, 1_000))
+        bundles = list(spots.bundles([(Upstream("s", *A), wide(100, 50), first)], 1_000))
+        parts = [part for bundle in bundles for part in bundle]
         assert np.concatenate([p.offset for p in parts]).tolist() == list(range(first, 100))
         assert all(len(p) == len(p.key) == len(p.value) == len(p.timestamp) for p in parts)
         assert all(p.key[0].as_py()[8:14] == b"%06d" % p.offset[0] for p in parts)
         assert max(p.key.nbytes for p in parts) <= 2_000
+        assert {len(bundle) for bundle in bundles} == {1}, "one partition, one stretch at a time"
+
+
+def test_small_stretches_of_several_partitions_are_one_bundle() -> None:
+    some = [(Upstream("s", "t", p), wide(10, 50), p) for p in range(4)]
+    (bundle,) = spots.bundles(some, 100_000)
+    assert [(m.upstream.partition, m.offset.tolist()) for m in bundle] == [(p, list(range(p, 10))) for p in range(4)]
+    assert len(list(spots.bundles(some, 1_000))) > 2
 
 
 # ---- dead letters stop one topology ------------------------------------------------------------------------------------------
