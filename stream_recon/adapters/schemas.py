@@ -111,7 +111,8 @@ class Registry:
                 "http://HOST:8080/apis/registry/v3"
             )
         if "bearer.auth.token" in settings:
-            settings = {"bearer.auth.credentials.source": "STATIC_TOKEN", **settings}
+            # its client asks for a cluster of Confluent Cloud, which no other registry has
+            settings = {"bearer.auth.credentials.source": "STATIC_TOKEN", "bearer.auth.logical.cluster": "", **settings}
         try:
             self._client = SchemaRegistryClient({"url": self._url, "timeout": _TIMEOUT_SECONDS, **_numbers(settings)})
         except (TypeError, ValueError, OSError) as error:
@@ -142,6 +143,7 @@ class Registry:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unreachable(f"registry {self.name} cannot be reached ({error}); check registry: url in the topology") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:  # what its client raises for another form of answer
+            self._client.clear_caches()
             raise Unreachable(
                 f"registry {self.name}: expected a schema, got another answer; check registry: url in the topology"
             ) from error
@@ -171,8 +173,10 @@ class Registry:
     def _core_schema(self, octets: bytes) -> SchemaText:
         """By Apicurio's own API: the answer is the schema, its type stands in a header."""
         place = f"ids/{'globalIds' if self.ids is Ids.APICURIO_GLOBAL else 'contentIds'}/{told(octets)}"
-        session = self._client._rest_client.session
-        answer, references = session.get(f"{self._url}/{place}"), session.get(f"{self._url}/{place}/references")
+        client, headers = self._client._rest_client, dict[str, str]()
+        if client.bearer_auth_credentials_source:
+            client.handle_bearer_auth(headers)
+        answer, references = (client.session.get(f"{self._url}/{place}{part}", headers=headers) for part in ("", "/references"))
         for one, missing in ((answer, ()), (references, (_NOT_FOUND,))):  # old versions know no references
             if not 200 <= one.status_code < 300 and one.status_code not in missing:
                 raise SchemaRegistryError(one.status_code, -1, one.text)

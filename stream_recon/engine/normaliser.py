@@ -134,6 +134,11 @@ class Normaliser:
             state.pop(upstream, None)
 
     @property
+    def singly(self) -> int:
+        """Messages that were decoded one by one."""
+        return self._decoder.singly
+
+    @property
     def pending_rows(self) -> int:
         """Digest rows that wait for a flush."""
         return sum(len(batch) for batches in self._pending.values() for batch in batches)

@@ -13,3 +13,8 @@ class Decoder(Protocol):
     def decode(self, messages: Messages) -> Decoded:
         """Every message becomes exactly one of rows, control record, dead letter (DESIGN 3.7, law 3)."""
         ...
+
+    @property
+    def singly(self) -> int:
+        """Messages so far that were decoded one by one, which costs some twenty times as much."""
+        ...

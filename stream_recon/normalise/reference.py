@@ -50,7 +50,13 @@ class ReferenceDecoder:
         self._large = tuple(column.large for column in feed.columns)
         self._schema = rows_schema(sum(self._large))
         self._digester = Digester(feed.hash_key)
+        self._decoded = 0
         self._format = message_format(feed, book)
+
+    @property
+    def singly(self) -> int:
+        """All messages so far."""
+        return self._decoded
 
     def decode(self, messages: Messages) -> Decoded:
         """Every message, in order."""
@@ -58,6 +64,7 @@ class ReferenceDecoder:
 
     def decode_some(self, messages: Messages, which: Sequence[int]) -> Decoded:
         """The messages at these positions, in this order; ``message`` of a row is its position in all of ``messages``."""
+        self._decoded += len(which)
         rows: list[tuple[Any, ...]] = []
         control: list[int] = []
         dead: list[DeadLetter] = []

@@ -99,6 +99,9 @@ def _service(picture: Picture, version: str) -> Iterator[Family]:
     yield single("transactions_total", "counter", "Transactions of outputs and log position.", picture.transactions)
     yield single("transaction_seconds_total", "counter", "Time spent in these transactions.", picture.seconds)
     yield single("producers_replaced_total", "counter", "Producers replaced as a transaction ended in doubt.", picture.replaced)
+    yield single(
+        "messages_decoded_singly_total", "counter", "Messages that took the slow path: decoded one by one.", picture.singly
+    )
     yield single("log_entries_total", "counter", "Messages of the digest log that were folded.", picture.entries)
     yield single("log_backlog", "gauge", "Messages of the digest log still to fold, where it is folded here.", picture.backlog)
     stopped: list[Sample] = [((t.topology,), float(t.stopped is not None)) for t in picture.topologies]

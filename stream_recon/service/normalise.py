@@ -65,12 +65,18 @@ class NormaliseWorker:
         self._sending = Sending(writer)
         self._dirty: dict[Spotted, Spot] = {}
         self._committed = clock()
+        self._before = 0
         self._widths: dict[tuple[str, str], int] = {}
         for source in self.sources:
             topics = sorted({t for f in self.feeds if f.source is source for t in f.view.side.topics})
             source.subscribe(topics, self)
 
     # ---- one step ------------------------------------------------------------------------------------------------------
+
+    @property
+    def singly(self) -> int:
+        """Messages that were decoded one by one, those of topologies that have stopped among them."""
+        return self._before + sum(feed.normaliser.singly for feed in self.feeds)
 
     def step(self) -> int:
         """Takes what is there, writes what is due, commits what is safe; returns the number of messages taken."""
@@ -181,6 +187,7 @@ class NormaliseWorker:
         self._commit(list(self.spots.values()), wait=True)
         if all(j.stopped for j in self.jobs):
             raise InputError(job.stopped)
+        self._before += sum(feed.normaliser.singly for feed in self.feeds if feed.job is job)
         self.feeds = [f for f in self.feeds if f.job is not job]
         for spot in self.spots.values():
             spot.feeds = tuple(f for f in spot.feeds if f.job is not job)

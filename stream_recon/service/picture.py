@@ -176,6 +176,7 @@ class Picture:
     seconds: float = 0.0
     entries: int = 0
     backlog: int | None = None
+    singly: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As one JSON object."""
@@ -187,6 +188,7 @@ class Picture:
             "producers_replaced": self.replaced,
             "log_entries": self.entries,
             "log_backlog": self.backlog,
+            "decoded_singly": self.singly,
             "topologies": [t.to_json() for t in self.topologies],
         }
 

@@ -69,7 +69,7 @@ class Standing:
         with self._lock:
             known = self._workers.get(worker)
             if known is None or incarnation > known.incarnation:
-                if known is not None and isinstance(known.report, ReconcileReport):
+                if known is not None:
                     self._former = self._former.plus(known.report)
                 self._workers[worker] = _Worker(incarnation, report)
             elif incarnation == known.incarnation:
@@ -101,7 +101,7 @@ class Standing:
             folding = [report for _, report in here if isinstance(report, ReconcileReport)]
             totals = self._former
             for worker in self._workers.values():
-                totals = totals.plus(worker.report) if isinstance(worker.report, ReconcileReport) else totals
+                totals = totals.plus(worker.report)
             return Picture(
                 now,
                 {NORMALISE: len(reading), RECONCILE: len(folding)},
@@ -111,6 +111,7 @@ class Standing:
                 totals.seconds,
                 totals.entries,
                 _backlog(_owners(folding)),
+                totals.singly,
             )
 
     def _topologies(

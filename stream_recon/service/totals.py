@@ -7,10 +7,10 @@ counted once.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream_recon.model.digest import Counts
-from stream_recon.service.report import PartitionReport, ReconcileReport
+from stream_recon.service.report import NormaliseReport, PartitionReport, ReconcileReport
 
 Said = tuple[str, str, str, str]
 """Topology, target, kind of output, detail."""
@@ -26,22 +26,26 @@ _NONE: _Numbers = (0, 0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What reconcile workers count since they began, added up."""
+    """What workers count since they began, added up."""
 
     said: Counter[Said] = field(default_factory=Counter)
     transactions: int = 0
     replaced: int = 0
     seconds: float = 0.0
     entries: int = 0
+    singly: int = 0
 
-    def plus(self, report: ReconcileReport) -> Totals:
+    def plus(self, report: ReconcileReport | NormaliseReport) -> Totals:
         """With those of one more worker."""
+        if isinstance(report, NormaliseReport):
+            return replace(self, singly=self.singly + report.singly)
         return Totals(
             self.said + Counter(report.said),
             self.transactions + report.transactions,
             self.replaced + report.replaced,
             self.seconds + report.seconds,
             self.entries + report.entries,
+            self.singly,
         )
 
 

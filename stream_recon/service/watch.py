@@ -304,7 +304,7 @@ class Watch:
         finished = frozenset((n, *p) for n, p in worker.finished()) if worker.ends is not None else frozenset()
         partitions = tuple(_line(f, s) for s in worker.spots.values() for f in s.feeds)
         stopped = {job.name: job.stopped for job in worker.jobs if job.stopped is not None}
-        return NormaliseReport(partitions, stalls, stopped, messages, worker.commits, finished)
+        return NormaliseReport(partitions, stalls, stopped, messages, worker.commits, worker.singly, finished)
 
 
 def _seen(

@@ -50,5 +50,10 @@ class ColumnarDecoder:
         other = self._reference.decode_some(messages, left.tolist()) if len(left) else None
         return merged(self._schema, batches, other)
 
+    @property
+    def singly(self) -> int:
+        """Messages that were handed over."""
+        return self._handed_over
+
     def statistics(self) -> Statistics:
         return Statistics(self._vectorised, self._handed_over)

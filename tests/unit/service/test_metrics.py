@@ -82,6 +82,7 @@ def test_the_service_as_a_whole() -> None:
     assert values(PICTURE, "transaction_seconds_total") == {(): 2.5}
     assert values(PICTURE, "producers_replaced_total") == {(): 1}
     assert values(PICTURE, "log_entries_total") == {(): 400}
+    assert values(replace(PICTURE, singly=7), "messages_decoded_singly_total") == {(): 7}
     assert values(PICTURE, "log_backlog") == {(): 6}
     assert values(PICTURE, "topology_stopped") == {("orders",): 0}
     assert values(PICTURE, "workers") == {("normalise",): 2, ("reconcile",): 1}
