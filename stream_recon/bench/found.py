@@ -23,7 +23,9 @@ Named = tuple[int, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The comparison in numbers. ``wrong_end``: open in the end and healed, or the other way round."""
+    """The comparison in numbers. ``wrong_end``: open in the end and healed, or the other way round.
+    ``singly``: messages that took the slow path.
+    """
 
     planted: int
     found: int
@@ -35,6 +37,7 @@ class Found:
     late: int
     dead_letters: int
     inconclusive_windows: int
+    singly: int = 0
 
     def holds(self, plan: Plan) -> bool:
         """Whether all is as planted."""
@@ -46,7 +49,7 @@ class Found:
         return asdict(self)
 
 
-def compared(plan: Plan, discrepancies: Iterable[bytes], summary: Mapping[str, Any]) -> Found:
+def compared(plan: Plan, discrepancies: Iterable[bytes], summary: Mapping[str, Any], singly: int = 0) -> Found:
     """``discrepancies``: bodies in order. ``summary``: as ``run --once`` gives it."""
     planted = {(f.key, f.kind, f.window): f.heals for f in plan.faults}
     opened: dict[Named, int] = {}
@@ -70,6 +73,7 @@ def compared(plan: Plan, discrepancies: Iterable[bytes], summary: Mapping[str, A
         late=sum(p["late"] for p in partitions),
         dead_letters=sum(p["dead_letters"] for p in partitions),
         inconclusive_windows=summary["windows"]["inconclusive"],
+        singly=singly,
     )
 
 

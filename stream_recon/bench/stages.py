@@ -82,7 +82,8 @@ class Share:
         names = self._deployment.names
         bodies = collecting.bodies(self._deployment.cluster, names, self._marks, (RUN_HEADER, (names.once or "").encode()))
         lines = [p for s in self._read.values() if isinstance(s.report, NormaliseReport) for p in s.report.partitions]
-        return compared(plan, bodies[DISCREPANCIES], collecting.summary([self._opened], bodies, lines, {}))
+        singly = sum(s.report.singly for s in self._read.values() if isinstance(s.report, NormaliseReport))
+        return compared(plan, bodies[DISCREPANCIES], collecting.summary([self._opened], bodies, lines, {}), singly)
 
     # ---- steps ---------------------------------------------------------------------------------------------------------
 

@@ -242,4 +242,7 @@ def heading(result: Mapping[str, Any]) -> str:
 def ending(result: Mapping[str, Any]) -> str:
     """What was found; the last round stands for all if all hold."""
     found = result["found"][-1]
-    return f"found {found['found']} of {found['planted']} planted differences, and {found['invented']} that nobody planted"
+    slow = f"{found['singly']:,} of {result['workload']['messages']:,} messages took the slow path"
+    return (
+        f"found {found['found']} of {found['planted']} planted differences, and {found['invented']} that nobody planted; {slow}"
+    )

@@ -14,7 +14,7 @@ from stream_recon.normalise.avro.framing import GUID_OCTETS, id_octets
 from stream_recon.normalise.avro.schema import Avro
 from stream_recon.normalise.columnar.avro.arrays import Arrays, nothing
 from stream_recon.normalise.columnar.avro.container import ContainerReader, Scratch
-from stream_recon.normalise.columnar.avro.physical import is_nothing, kept
+from stream_recon.normalise.columnar.avro.physical import is_nothing, kept, plain
 from stream_recon.normalise.columnar.avro.reading import reader_of
 from stream_recon.normalise.columnar.buffers import Bools, Ints, Path
 from stream_recon.normalise.columnar.carrier import Fields, ReadColumn, Written
@@ -91,7 +91,7 @@ class AvroCarrier:
             values, node = found
             is_object = node.value.kind == "record"
             objects[path] = bools(values.is_valid()) if is_object else np.zeros(len(which), np.bool_)
-            cells[path] = Arrays(_plain(values), node.value)
+            cells[path] = Arrays(plain(values), node.value)
         return Fields(cells, objects, sure)
 
 
@@ -148,14 +148,3 @@ class _Opened:
             found = zip(kept(node.value), values.flatten(), strict=True) if is_record else ()
             self._parts[path] = {name: (array, part) for (name, part), array in found if not is_nothing(part)}
         return self._parts[path]
-
-
-def _plain(values: pa.Array) -> pa.Array:
-    """Values in the one form of each type that the kernels know."""
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if pa.types.is_string_view(values.type) or pa.types.is_large_string(values.type):
-        return values.cast(pa.string())
-    if pa.types.is_binary_view(values.type) or pa.types.is_large_binary(values.type):
-        return values.cast(pa.binary())
-    return values

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
+import pyarrow as pa
+
 from stream_recon.normalise.avro.datum import float_json, map_json
 from stream_recon.normalise.avro.schema import Avro
 from stream_recon.normalise.types.values import Json, Number
@@ -50,6 +52,17 @@ def physical(node: Avro, names: Iterator[int] | None = None) -> Any:
     if node.kind == "fixed":
         return {"type": "fixed", "name": f"x{next(names)}", "size": node.size}
     return node.kind
+
+
+def plain(values: pa.Array) -> pa.Array:
+    """Values in the one form of each type that the kernels know."""
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_string_view(values.type) or pa.types.is_large_string(values.type):
+        return values.cast(pa.string())
+    if pa.types.is_binary_view(values.type) or pa.types.is_large_binary(values.type):
+        return values.cast(pa.binary())
+    return values
 
 
 def json_value(node: Avro, value: Any) -> Json:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from stream_recon.normalise.avro.schema import Avro
-from stream_recon.normalise.columnar.avro.physical import is_nothing, kept
+from stream_recon.normalise.columnar.avro.physical import is_nothing, kept, plain
 from stream_recon.normalise.columnar.buffers import Bools, Bytes, Ints
-from stream_recon.normalise.columnar.cells import bools
+from stream_recon.normalise.columnar.cells import bools, lengths
 from stream_recon.normalise.types.wire import Wire
 
 _FIXED = {"null": 0, "boolean": 1, "float": 4, "double": 8}
@@ -60,7 +59,7 @@ class _Proof:
 
     def _union(self, node: Avro, array: pa.Array, rows: Ints, at: Ints, owner: Ints) -> Ints:
         null = 0 if node.branches[0].kind == "null" else 1
-        valid = bools(array.is_valid())[rows] if array.null_count else np.ones(len(rows), np.bool_)
+        valid = _picked(bools(array.is_valid()), rows) if array.null_count else np.ones(len(rows), np.bool_)
         self._check(self._data[at] == np.where(valid, 2 * (1 - null), 2 * null), owner)
         at += 1
         if valid.all():
@@ -88,10 +87,10 @@ def _width(node: Avro, array: pa.Array, rows: Ints) -> Ints:
     if node.kind in _FIXED or node.kind == "fixed":
         return np.full(len(rows), _FIXED.get(node.kind, node.size), np.int64)
     if node.kind in ("string", "bytes"):
-        size = np.asarray(pc.binary_length(array).fill_null(0), np.int64)[rows]
+        size: Ints = _picked(lengths(plain(array)), rows)
         return _varints(2 * size) + size
     if node.kind in ("int", "long") or is_nothing(node):
-        value = np.asarray(array.fill_null(0), np.int64)[rows]
+        value: Ints = _picked(np.asarray(array.fill_null(0) if array.null_count else array, np.int64), rows)
         return _varints((value << 1) ^ (value >> 63))
     if node.kind == "enum":
         coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
@@ -112,6 +111,11 @@ def _width(node: Avro, array: pa.Array, rows: Ints) -> Ints:
     ends = np.cumsum(counts)
     size = before[ends] - before[ends - counts] + np.where(counts == 0, 0, _varints(2 * counts)) + 1
     return np.asarray(size, np.int64)
+
+
+def _picked(values: np.ndarray, rows: Ints) -> np.ndarray:
+    """The values of these rows, which ascend: of all of them without a copy."""
+    return values if len(rows) == len(values) else values[rows]
 
 
 def _elements(array: pa.Array, rows: Ints) -> tuple[Ints, Ints]:
