@@ -134,6 +134,11 @@ class Normaliser:
             state.pop(upstream, None)
 
     @property
+    def seen(self) -> frozenset[str]:
+        """Upstream columns that any row so far had."""
+        return self._decoder.seen
+
+    @property
     def singly(self) -> int:
         """Messages that were decoded one by one."""
         return self._decoder.singly

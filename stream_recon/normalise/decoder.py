@@ -15,6 +15,11 @@ class Decoder(Protocol):
         ...
 
     @property
+    def seen(self) -> frozenset[str]:
+        """Upstream columns that any row so far had, compared or not."""
+        ...
+
+    @property
     def singly(self) -> int:
         """Messages so far that were decoded one by one, which costs some twenty times as much."""
         ...

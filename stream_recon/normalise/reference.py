@@ -18,14 +18,14 @@ from stream_recon.normalise.formats import MessageFormat, Row
 from stream_recon.normalise.formats.canal import Canal
 from stream_recon.normalise.formats.connect import ConnectReader
 from stream_recon.normalise.formats.debezium import Debezium
+from stream_recon.normalise.formats.flattened import is_added
 from stream_recon.normalise.formats.json import PlainJson
 from stream_recon.normalise.formats.maxwell import Maxwell
 from stream_recon.normalise.row_reader import RowReader, key_text
 
 
-def message_format(feed: FeedPlan, book: SchemaBook | None) -> MessageFormat:
+def message_format(feed: FeedPlan, rows: RowReader, book: SchemaBook | None) -> MessageFormat:
     """The format of a feed; ``book``: schemas, where its messages name them."""
-    rows = RowReader(feed)
     if feed.format is Format.JSON:
         return PlainJson(rows)
     if feed.format is Format.CANAL_JSON:
@@ -51,7 +51,13 @@ class ReferenceDecoder:
         self._schema = rows_schema(sum(self._large))
         self._digester = Digester(feed.hash_key)
         self._decoded = 0
-        self._format = message_format(feed, book)
+        self._rows = RowReader(feed)
+        self._format = message_format(feed, self._rows, book)
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """Columns of the images that were read here; what a transformation adds to a flattened row is none."""
+        return frozenset(name for name in self._rows.seen if self._rows.feed.format is Format.JSON or not is_added(name))
 
     @property
     def singly(self) -> int:

@@ -42,6 +42,8 @@ class RowReader:
         self._options = {name: Options(feed.unicode_nfc, load_zone(zone)) for name, zone in zones.items()}
         self._plain_options = Options(feed.unicode_nfc)
         self._layouts: dict[Wire | None, Layout] = {}
+        self.seen: set[str] = set()
+        """Upstream columns of all images so far."""
         for column in feed.columns:
             if column.type is not None:
                 check_rule(column.type)
@@ -114,6 +116,7 @@ class Layout:
 
     def cells(self, image: Image, key: Mapping[str, Item]) -> list[Cell]:
         """Every compared column, in order of their names; the key columns' items are given."""
+        self._rows.seen.update(image)
         computed = self._computed(self._rows.rest_expressions, image)
         cells: list[Cell] = []
         for column in self._rows.feed.columns:

@@ -62,6 +62,12 @@ def _sides(picture: Picture) -> Iterator[Family]:
     yield family(
         "control_records_total", "counter", "Transaction, heartbeat and schema-change messages.", lambda s: s.done.control
     )
+    yield family(
+        "schema_drift_columns",
+        "gauge",
+        "Columns that appeared after the topology was opened, and are not compared.",
+        here(lambda s: len(s.drift)),
+    )
     yield family("side_stalled", "gauge", "1 while the side is quiet and the other one moves.", here(lambda s: s.stalled))
     yield family("stalled_since_timestamp_seconds", "gauge", "Last time of a side that is stalled.", lambda s: _seconds(s.since))
 

@@ -45,7 +45,7 @@ class SidePicture:
     ``counts``: messages since the start positions; ``done``: of them, those read since this process began. ``behind``: positions
     still to read (null: an end is not known yet). ``watermark``: that of the slowest partition and view (null: one bounds
     nothing). ``waiting``: rows of the other side that wait while this one is stalled; ``since``: its last time (null: it never
-    spoke).
+    spoke). ``drift``: columns that appeared after the topology was opened, and are not compared.
     """
 
     side: str
@@ -58,6 +58,7 @@ class SidePicture:
     stalled: bool = False
     since: int | None = None
     waiting: int = 0
+    drift: tuple[str, ...] = ()
 
     @property
     def paused(self) -> int:
@@ -96,6 +97,7 @@ class SidePicture:
             "idle": self.idle,
             "stalled": self.stalled,
             "stalled_since": shown_time(self.since),
+            "schema_drift": list(self.drift),
             "waiting": self.waiting,
             "partitions": [r.to_json() for r in self.readings],
         }

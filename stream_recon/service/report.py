@@ -55,6 +55,8 @@ class NormaliseReport:
     stopped: Mapping[str, str]
     messages: int
     commits: int
+    drift: tuple[tuple[str, str, str], ...] = ()
+    """(topology, side, column) that appeared after the topology was opened."""
     singly: int = 0
     """Of the messages, those that were decoded one by one: the slow path. A message counts for each topology that reads it."""
     finished: frozenset[tuple[str, str, int]] = frozenset()

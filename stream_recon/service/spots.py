@@ -35,6 +35,11 @@ class Feed:
     def name(self) -> str:
         return f"{self.job.name}/{self.view.id}"
 
+    @property
+    def drift(self) -> frozenset[str]:
+        """Columns that appeared after the topology was opened: no part of the comparison (DESIGN section 2)."""
+        return self.normaliser.seen - set(self.view.columns) if self.view.columns else frozenset()
+
     def upstream(self, place: Place, topic_id: str) -> Upstream:
         return Upstream(self.view.id, *place, topic_id)
 

@@ -129,6 +129,9 @@ class Standing:
         stalls: dict[Name, list[StallReport]] = defaultdict(list)
         for stall in (s for _, report in reading for s in report.stalls):
             stalls[stall.topology, views.get((stall.topology, stall.side), stall.side)].append(stall)
+        drift: dict[Name, set[str]] = defaultdict(set)
+        for topology, side, column in (d for _, report in reading for d in report.drift):
+            drift[topology, side].add(column)
         pairs: dict[Name, list[PairReport]] = defaultdict(list)
         for home, owner in _owners(folding).items():
             for pair in owner.pairs:
@@ -143,13 +146,16 @@ class Standing:
             TopologyPicture(
                 topology,
                 stopped.get(topology),
-                tuple(self._side((topology, s), held[topology, s], stalls[topology, s], now) for s in sides.get(topology, ())),
+                tuple(
+                    self._side((topology, s), held[topology, s], stalls[topology, s], drift[topology, s], now)
+                    for s in sides.get(topology, ())
+                ),
                 tuple(self._pair((topology, t), pairs[topology, t], said) for t in targets.get(topology, ())),
             )
             for topology in [*self._plans, *sorted({*sides, *targets, *stopped} - set(self._plans))]
         )
 
-    def _side(self, name: Name, held: Sequence[Held], stalls: Sequence[StallReport], now: int) -> SidePicture:
+    def _side(self, name: Name, held: Sequence[Held], stalls: Sequence[StallReport], drift: set[str], now: int) -> SidePicture:
         watermark = _slowest(p.watermark for _, p in held)
         own = [(worker, p) for worker, p in held if p.view == p.side]
         unknown = not own or any(p.end is None for _, p in own)
@@ -164,6 +170,7 @@ class Standing:
             bool(stalls),
             _slowest(s.since for s in stalls),
             sum(s.waiting for s in stalls),
+            tuple(sorted(drift)),
         )
 
     def _pair(self, name: Name, homes: Sequence[PairReport], said: Mapping[Said, int]) -> PairPicture:

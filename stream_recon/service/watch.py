@@ -52,6 +52,7 @@ class Watch:
         self._lifts = lifts
         self._paced = self._lifted = self._looked = self._listened = clock()
         self._sought: dict[Spotted, float] = {}
+        self._drifted: set[tuple[str, str, str]] = set()
         self._ticked = False
         self._stalls: dict[tuple[str, str], Stall] = {}
         self._rows: dict[str, int] = {}
@@ -304,7 +305,21 @@ class Watch:
         finished = frozenset((n, *p) for n, p in worker.finished()) if worker.ends is not None else frozenset()
         partitions = tuple(_line(f, s) for s in worker.spots.values() for f in s.feeds)
         stopped = {job.name: job.stopped for job in worker.jobs if job.stopped is not None}
-        return NormaliseReport(partitions, stalls, stopped, messages, worker.commits, worker.singly, finished)
+        return NormaliseReport(partitions, stalls, stopped, messages, worker.commits, self._drift(), worker.singly, finished)
+
+    def _drift(self) -> tuple[tuple[str, str, str], ...]:
+        """Columns that appeared; each is told once."""
+        found = {(f.job.name, f.view.side.name, column) for f in self._worker.feeds for column in f.drift}
+        for topology, side, column in sorted(found - self._drifted):
+            logger.warning(
+                "%s/%s: schema drift: column %s appeared and is not compared; run stream-recon rebuild to take it in, or name it "
+                "in compare.ignore",
+                topology,
+                side,
+                column,
+            )
+        self._drifted |= found
+        return tuple(sorted(found))
 
 
 def _seen(

@@ -12,6 +12,7 @@ from stream_recon.normalise.avro.book import SchemaBook
 from stream_recon.normalise.canonical import Cell, framed
 from stream_recon.normalise.formats import Outcome
 from stream_recon.normalise.reference import ReferenceDecoder, message_format
+from stream_recon.normalise.row_reader import RowReader
 from tests.capture import modes
 from tests.capture.capture import TABLES
 from tests.capture.events import LIFE_COLUMNS, Event
@@ -57,7 +58,7 @@ def assert_alike(plan: FeedPlan, messages: Messages) -> None:
 
 def outcomes(plan: FeedPlan, messages: Messages, book: SchemaBook | None = None) -> list[Outcome]:
     """What becomes of each message."""
-    read = message_format(plan, book)
+    read = message_format(plan, RowReader(plan), book)
     found = zip(messages.key.to_pylist(), messages.value.to_pylist(), messages.timestamp.tolist(), strict=True)
     return [read.decode(key, value, timestamp) for key, value, timestamp in found]
 

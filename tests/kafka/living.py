@@ -97,6 +97,8 @@ class Table:
         self.beats = {side: f"{prefix}{name}.{side}-beat" for side in shape.heartbeats}
         self.last: dict[str, int] = {}
         self.deployment: Deployment
+        self.more: dict[int, Json] = {}
+        """Columns beside those that were there at the start, by the time of the row that has them."""
         self._bootstrap = bootstrap
         self._lock = threading.Lock()
         self._kept: dict[str, list[tuple[bytes, list[bytes | None], int, int]]] = {}
@@ -184,7 +186,7 @@ class Table:
         self._producer.poll(0)
 
     def _value(self, key: int, text: str | None, time: int, op: str) -> bytes:
-        row = {"id": key, "text": text}
+        row = {"id": key, "text": text} | self.more.get(time, {})
         if self.shape.form == "json":
             return json.dumps(row | {"at": time}).encode()
         source = {"connector": "postgresql", "name": "db", "db": "shop", "schema": "public", "table": self.name}

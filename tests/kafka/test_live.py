@@ -485,6 +485,21 @@ def test_a_key_whose_row_lies_before_the_start_is_not_unexpected(table: Table) -
 # ---- at the end of all of them ---------------------------------------------------------------------------------------------
 
 
+@story(Shape("debezium-json"))
+def test_a_column_that_appears_is_told_and_changes_no_verdict(table: Table) -> None:
+    assert table.metric("schema_drift_columns", "target") == 0
+    later = now_us()
+    table.more[later] = {"colour": "red"}
+    table.write("source", 2, "alike", at=later - 1)
+    table.write("target", 2, "alike", at=later)
+    table.flush()
+    wait_for(lambda: table.metric("schema_drift_columns", "target") == 1, "the metric says so")
+    assert table.metric("schema_drift_columns", "source") == 0
+    with table.busy():
+        table.waits_until_closed(later)
+    assert table.open() == {}
+
+
 def test_the_metrics_agree_with_the_topics(live: Live) -> None:
     live.ends()
     deployment = live.deployment

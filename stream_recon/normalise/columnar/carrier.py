@@ -61,7 +61,9 @@ class ReadColumn(Protocol):
 
 
 class Carrier(Protocol):
-    """One encoding, bound to one feed. Its state is caches only."""
+    """One encoding, bound to one feed. Its state is caches only, and what columns it met."""
+
+    seen: set[str]
 
     def keys(self, array: pa.BinaryArray) -> tuple[list[tuple[Written, Ints]], Ints]:
         """Positions of the keys by what they were written with, and of those that say nothing about columns.

@@ -51,6 +51,11 @@ class ColumnarDecoder:
         return merged(self._schema, batches, other)
 
     @property
+    def seen(self) -> frozenset[str]:
+        """Columns that templates and schemas had, and those of rows that were handed over."""
+        return self._reference.seen | (self._rows.seen if self._rows is not None else frozenset())
+
+    @property
     def singly(self) -> int:
         """Messages that were handed over."""
         return self._handed_over

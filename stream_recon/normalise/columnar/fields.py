@@ -30,6 +30,8 @@ class Shapes:
         self._wanted = wanted
         self._read = read
         self._unread = Distinct(accept)
+        self.learnt: set[Path] = set()
+        """Paths of templates that were learnt and not yet looked at."""
         self._templates: OrderedDict[bytes, list[Template]] = OrderedDict()
 
     def fields(self, texts: Texts) -> Fields:
@@ -71,6 +73,7 @@ class Shapes:
         return fine
 
     def _remember(self, template: Template) -> None:
+        self.learnt.update(template.holes, template.objects)
         self._templates.setdefault(template.shape, []).append(template)
         if sum(map(len, self._templates.values())) > _MAX_TEMPLATES:
             self._templates.popitem(last=False)

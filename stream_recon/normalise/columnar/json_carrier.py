@@ -26,6 +26,8 @@ class JsonCarrier:
         self._value_shapes = Shapes(_ENVELOPE_DEPTH if is_change else _ROW_DEPTH, wanted, read)
         self._key_shapes = Shapes(_ROW_DEPTH, keyed, frozenset(keyed))
         self._value_prefixes, self._key_prefixes = Prefixes(), Prefixes()
+        self.seen: set[str] = set()
+        self._image: Path = ("after",) if is_change else ()
 
     def keys(self, array: pa.BinaryArray) -> tuple[list[tuple[Written, Ints]], Ints]:
         """By schema; what cannot be an object says nothing."""
@@ -41,7 +43,11 @@ class JsonCarrier:
 
     def value_fields(self, array: pa.BinaryArray, written: Prefix, which: Ints) -> Fields:
         """Wanted paths."""
-        return self._value_shapes.fields(payloads(array, written, which))
+        fields = self._value_shapes.fields(payloads(array, written, which))
+        if self._value_shapes.learnt:
+            self.seen.update(p[-1] for p in self._value_shapes.learnt if p and p[:-1] == self._image)
+            self._value_shapes.learnt.clear()
+        return fields
 
     def reader(self, column: ColumnPlan, wire: Wire | None, nfc: bool) -> ReadColumn:
         """The reader of a column with this wire form."""

@@ -62,6 +62,11 @@ class RowMaker:
         """Whether this feed can be vectorised at all: not with a computed key, and not where a message holds several rows."""
         return feed.format not in BINLOG and bool(feed.key_columns) and all(c.upstream is not None for c in feed.key_columns)
 
+    @property
+    def seen(self) -> frozenset[str]:
+        """Upstream columns that were met."""
+        return frozenset(self._carrier.seen)
+
     def rows(self, messages: Messages) -> tuple[list[pa.RecordBatch], Bools]:
         """Batches of rows, and which messages are in them, one row each; the others are in doubt."""
         sure = np.zeros(len(messages), np.bool_)

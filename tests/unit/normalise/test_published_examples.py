@@ -16,6 +16,7 @@ from stream_recon.model.messages import Op
 from stream_recon.model.plan import FeedPlan, Format
 from stream_recon.normalise.canonical import Cell, framed
 from stream_recon.normalise.reference import message_format
+from stream_recon.normalise.row_reader import RowReader
 from tests.unit.normalise.envelopes import BROKER_MS, columns, decode, feed, octets
 
 HERE = Path(__file__).parents[2] / "vectors" / "cdc"
@@ -33,7 +34,7 @@ def plan_of(example: Example) -> FeedPlan:
 
 def table_of(plan: FeedPlan, example: Example) -> dict[str, dict[str, str]]:
     """The rows that are left, by key text; a column as its framed text, ``?`` if it is unknown."""
-    form = message_format(plan, None)
+    form = message_format(plan, RowReader(plan), None)
     table: dict[str, dict[str, str]] = {}
     for key, value in example["messages"]:
         for row in form.decode(octets(key), octets(value), BROKER_MS).rows:

@@ -98,6 +98,7 @@ def test_what_is_not_known_has_no_sample() -> None:
         "stalled_since_timestamp_seconds",
         "paused_partitions",
         "idle_partitions",
+        "schema_drift_columns",
         "open_discrepancies",
         "waiting_rows",
         "closed_until_timestamp_seconds",

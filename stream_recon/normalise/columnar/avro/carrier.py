@@ -34,6 +34,7 @@ class AvroCarrier:
         self._wanted = wanted
         self._keyed = keyed
         self._readers: dict[bytes, ContainerReader] = {}
+        self.seen: set[str] = set()
 
     def keys(self, array: pa.BinaryArray) -> tuple[list[tuple[Written, Ints]], Ints]:
         """By schema; null keys say nothing. A key that is not Avro, or no record, is for the reference."""
@@ -62,6 +63,8 @@ class AvroCarrier:
 
     def value_fields(self, array: pa.BinaryArray, written: Schema, which: Ints) -> Fields:
         """Paths of the envelope and its images."""
+        after = written.wire.field_named("after")
+        self.seen.update(after.fields if after is not None else ())
         return self._fields(array, written, which, self._wanted)
 
     def reader(self, column: ColumnPlan, wire: Wire | None, nfc: bool) -> ReadColumn:
