@@ -66,6 +66,8 @@ _TIME_NAMES: Final = {
     "org.apache.kafka.connect.data.Timestamp": pa.timestamp("us"),
     "io.debezium.data.VariableScaleDecimal": _FREE_DECIMAL,
     "io.debezium.data.EnumSet": None,
+    "io.debezium.time.MicroDuration": None,
+    "io.debezium.time.NanoDuration": None,
 }
 _KIND_TYPES: Final = {
     "boolean": pa.bool_(),

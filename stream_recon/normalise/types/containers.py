@@ -10,7 +10,7 @@ from stream_recon.normalise.types.jsontext import normalise, utf8
 from stream_recon.normalise.types.numbers import decimal_item
 from stream_recon.normalise.types.scalars import boolean_item, string_item, text_of
 from stream_recon.normalise.types.values import Json, Number, Repeated, refuse_kind
-from stream_recon.normalise.types.wire import Options, Reader, Wire, is_plain, named, plain, typed_reader
+from stream_recon.normalise.types.wire import Options, Reader, Wire, is_plain, named, plain, refuser, typed_reader
 
 
 def optional(reader: Reader) -> Callable[[Json], Item | None]:
@@ -41,7 +41,8 @@ def _array(wire: Wire, options: Options) -> Reader:
 def array_reader(wire: Wire, options: Options, *, as_set: bool) -> Reader:
     """The reader of a Connect array, read as a list or a set all the way down."""
     items = wire.items
-    assert items is not None
+    if items is None:
+        return refuser(f"expected an array by its schema, got {wire.kind}")
     reader = optional(_inner(items, options, as_set=as_set))
 
     def read(value: Json) -> Item:
@@ -67,8 +68,8 @@ def _map(wire: Wire, options: Options) -> Reader:
 
 def map_reader(wire: Wire, options: Options, *, as_set: bool) -> Reader:
     """The reader of a Connect map."""
-    assert wire.keys is not None
-    assert wire.items is not None
+    if wire.keys is None or wire.items is None:
+        return refuser(f"expected a map by its schema, got {wire.kind}")
     keys, values = typed_reader(wire.keys, options), optional(_inner(wire.items, options, as_set=as_set))
 
     def read(value: Json) -> Item:

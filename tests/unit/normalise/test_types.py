@@ -13,6 +13,7 @@ import pytest
 from stream_recon.errors import ConfigError, Refused
 from stream_recon.model.plan import TypeRule
 from stream_recon.normalise.canonical import UNKNOWN, Cell, framed
+from stream_recon.normalise.expressions import arrow_type
 from stream_recon.normalise.types import Options, Wire, calendar, check_rule, parse_wire, reader
 from stream_recon.normalise.types.unavailable import is_unavailable
 from stream_recon.normalise.types.values import Number, loads
@@ -462,3 +463,13 @@ LISTS = Wire("array", items=Wire("int64"))
 @pytest.mark.parametrize(("literal", "text"), [("1.0", b"1"), ("0.0", b"0")])
 def test_a_float_of_0_or_1_is_a_boolean_if_declared(literal: str, text: bytes) -> None:
     assert reader(TypeRule("boolean"), Wire("double"), Options())(Number(literal)) == ("b", text)
+
+
+@pytest.mark.parametrize("name", ["io.debezium.data.DoubleVector", "io.debezium.data.FloatVector"])
+def test_a_name_over_another_form_than_its_own_is_refused(name: str) -> None:
+    with pytest.raises(Refused, match="expected an array by its schema, got int32"):
+        reader(None, Wire("int32", name), Options())(Number("1"))
+
+
+def test_a_duration_has_no_form_in_an_expression() -> None:
+    assert arrow_type(None, Wire("int64", "io.debezium.time.MicroDuration")) is None
