@@ -176,9 +176,9 @@ class Normaliser:
 
     def add_all(self, stretches: Sequence[Messages]) -> list[SetAside]:
         """``add`` of several stretches, each of a partition of its own, decoded together: a decoder costs so much a call."""
-        decoded = self._decoder.decode(joined(stretches))
+        decoded = self._decoder.decode(Messages.joined(stretches))
         found: list[SetAside] = []
-        for part, messages in zip(split(decoded, [len(m) for m in stretches]), stretches, strict=True):
+        for part, messages in zip(decoded.split([len(m) for m in stretches]), stretches, strict=True):
             found += self._take(messages, part, None)
         return found
 
@@ -372,36 +372,6 @@ class Normaliser:
         high = _keys(rows.column("key")).view(">u8")[::2]
         place = (high % np.uint64(self._parallelism)).astype(np.int64)
         return [rows.filter(pa.array((place == home) | everywhere)) for home in range(self._parallelism)]
-
-
-def joined(stretches: Sequence[Messages]) -> Messages:
-    """One behind the other, for a decoder, which looks at no position."""
-    if len(stretches) == 1:
-        return stretches[0]
-    return Messages(
-        stretches[0].upstream,
-        np.concatenate([m.offset for m in stretches]),
-        np.concatenate([m.timestamp for m in stretches]),
-        pa.concat_arrays([m.key for m in stretches]),
-        pa.concat_arrays([m.value for m in stretches]),
-    )
-
-
-def split(decoded: Decoded, counts: Sequence[int]) -> list[Decoded]:
-    """What was decoded of each stretch of so many messages: the inverse of ``joined``."""
-    if len(counts) == 1:
-        return [decoded]
-    parts, base = [], 0
-    message = _column(decoded.rows, "message", np.int32)
-    for count in counts:
-        first, last = np.searchsorted(message, [base, base + count])
-        rows = decoded.rows.slice(first, last - first)
-        rows = rows.set_column(0, rows.schema.field(0), pa.array(message[first:last] - np.int32(base)))
-        control = decoded.control[(decoded.control >= base) & (decoded.control < base + count)] - np.int32(base)
-        dead = tuple(replace(d, message=d.message - base) for d in decoded.dead if base <= d.message < base + count)
-        parts.append(Decoded(rows, control, dead))
-        base += count
-    return parts
 
 
 def _mark(key: bytes, text: bytes | None, time: int, offset: int, flag: Flag) -> dict[str, object]:

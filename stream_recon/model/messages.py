@@ -6,7 +6,8 @@ A *message* is one Kafka record. It becomes exactly one of: one or more rows, a 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
@@ -41,6 +42,19 @@ class Messages:
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    @staticmethod
+    def joined(stretches: Sequence[Messages]) -> Messages:
+        """One behind the other, for a decoder, which looks at no position: that of the first stands for all."""
+        if len(stretches) == 1:
+            return stretches[0]
+        return Messages(
+            stretches[0].upstream,
+            np.concatenate([m.offset for m in stretches]),
+            np.concatenate([m.timestamp for m in stretches]),
+            pa.concat_arrays([m.key for m in stretches]),
+            pa.concat_arrays([m.value for m in stretches]),
+        )
 
 
 class Op(IntEnum):
@@ -138,3 +152,19 @@ class Decoded:
     rows: pa.RecordBatch
     control: npt.NDArray[np.int32]
     dead: tuple[DeadLetter, ...]
+
+    def split(self, counts: Sequence[int]) -> list[Decoded]:
+        """What was decoded of each stretch of so many messages: the inverse of ``Messages.joined``."""
+        if len(counts) == 1:
+            return [self]
+        parts, base = [], 0
+        message = self.rows.column("message").to_numpy()
+        for count in counts:
+            first, last = np.searchsorted(message, [base, base + count])
+            own = pa.array(message[first:last] - np.int32(base))
+            rows = self.rows.slice(first, last - first).set_column(0, self.rows.schema.field(0), own)
+            control = self.control[(self.control >= base) & (self.control < base + count)] - np.int32(base)
+            dead = tuple(replace(d, message=d.message - base) for d in self.dead if base <= d.message < base + count)
+            parts.append(Decoded(rows, control, dead))
+            base += count
+        return parts
