@@ -41,6 +41,7 @@ def workloads(messages: int, rounds: int) -> dict[str, Options]:
         "json": Options(Workload(messages), rounds=rounds),
         "json, 20,000 rows a second": Options(Workload(many, rate=20_000), rounds=rounds),
         "json, 20,000 rows a second, 1,000,000 keys": Options(Workload(many, keys=1_000_000, rate=20_000), rounds=rounds),
+        "debezium-avro": Options(Workload(messages), "debezium-avro", rounds=rounds),
         "debezium-json": Options(Workload(messages), "debezium-json", rounds=rounds),
         "debezium-json with schema": Options(Workload(messages // 2), "debezium-json", schema=True, rounds=rounds),
     }
