@@ -51,23 +51,29 @@ _FREE_DECIMAL: Final = pa.decimal256(76, 18)
 _TIME_NAMES: Final = {
     "io.debezium.time.Date": pa.date32(),
     "io.debezium.time.IsoDate": pa.date32(),
+    "io.debezium.time.StructuredDate": pa.date32(),
     "org.apache.kafka.connect.data.Date": pa.date32(),
     "io.debezium.time.Time": pa.time64("us"),
     "io.debezium.time.MicroTime": pa.time64("us"),
     "io.debezium.time.NanoTime": pa.time64("us"),
     "io.debezium.time.ZonedTime": pa.time64("us"),
     "io.debezium.time.IsoTime": pa.time64("us"),
+    "io.debezium.time.StructuredTime": pa.time64("us"),
+    "io.debezium.time.StructuredZonedTime": pa.time64("us"),
     "org.apache.kafka.connect.data.Time": pa.time64("us"),
     "io.debezium.time.Timestamp": pa.timestamp("us"),
     "io.debezium.time.MicroTimestamp": pa.timestamp("us"),
     "io.debezium.time.NanoTimestamp": pa.timestamp("us"),
     "io.debezium.time.ZonedTimestamp": pa.timestamp("us"),
     "io.debezium.time.IsoTimestamp": pa.timestamp("us"),
+    "io.debezium.time.StructuredTimestamp": pa.timestamp("us"),
+    "io.debezium.time.StructuredZonedTimestamp": pa.timestamp("us"),
     "org.apache.kafka.connect.data.Timestamp": pa.timestamp("us"),
     "io.debezium.data.VariableScaleDecimal": _FREE_DECIMAL,
     "io.debezium.data.EnumSet": None,
     "io.debezium.time.MicroDuration": None,
     "io.debezium.time.NanoDuration": None,
+    "io.debezium.time.StructuredDuration": None,
 }
 _KIND_TYPES: Final = {
     "boolean": pa.bool_(),
@@ -174,6 +180,7 @@ class Expressions:
 _WIDE: Final = pa.decimal128(38, 0)
 """Holds the sum, the difference and the product of any two numbers of 64 bits."""
 _STEPS: Final[dict[str, Callable[[Expr, Expr], Expr]]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+_OPERATORS: Final = ("BinaryExpr", "Negative")
 
 
 def _refuse_wrapped(frame: DataFrame, expressions: Sequence[Expr], rows: int) -> None:
@@ -190,16 +197,25 @@ def _refuse_wrapped(frame: DataFrame, expressions: Sequence[Expr], rows: int) ->
     ]
     if not whole:
         return
+    if rows > 1:
+        held = _held(frame, whole)
+        if held is None:
+            raise Refused("an expression fails on some row")
+    else:  # a step that this row does not take cannot be taken, such as a division by zero under CASE: the others still count
+        held = all(_held(frame, [one]) is not False for one in whole)
+    if not held:
+        raise Refused("an expression leaves 64 bits on this row: write cast(... as decimal(38, 0)) in it")
+
+
+def _held(frame: DataFrame, checks: Sequence[Expr]) -> bool | None:
+    """Whether no check is false on any row; None if one cannot be made."""
     try:
-        checks = pa.Table.from_batches(frame.select(*whole).collect())
+        found = pa.Table.from_batches(frame.select(*checks).collect())
     except Exception as error:
         if type(error) is not Exception:
             raise
-        if rows == 1:  # a step that this row does not take cannot be taken, such as a division by zero under CASE
-            return
-        raise Refused("an expression fails on some row") from None
-    if any(False in column.to_pylist() for column in checks.columns):
-        raise Refused("an expression leaves 64 bits on this row: write cast(... as decimal(38, 0)) in it")
+        return None
+    return not any(False in column.to_pylist() for column in found.columns)
 
 
 def _steps(expression: Expr) -> Iterator[tuple[Expr, Expr, Expr, Callable[[Expr, Expr], Expr]]]:
@@ -209,6 +225,8 @@ def _steps(expression: Expr) -> Iterator[tuple[Expr, Expr, Expr, Callable[[Expr,
     operands = expression.rex_call_operands()
     for operand in operands:
         yield from _steps(operand)
+    if expression.variant_name() not in _OPERATORS:  # not every other kind has a name to ask for: try_cast raises
+        return
     name = expression.rex_call_operator()
     if name in _STEPS and len(operands) == 2:
         yield expression, operands[0], operands[1], _STEPS[name]

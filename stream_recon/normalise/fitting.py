@@ -67,6 +67,7 @@ _NAMES: Final = {
     "io.debezium.time.Interval": "i",
     "io.debezium.time.MicroDuration": "i",
     "io.debezium.time.NanoDuration": "i",
+    "io.debezium.time.StructuredDuration": "i",
     "io.debezium.data.DoubleVector": "l",
     "io.debezium.data.FloatVector": "l",
     "io.debezium.data.SparseDoubleVector": "m",

@@ -1,6 +1,7 @@
 """A fresh capture: two real databases, through real Debezium, into recordings.
 
     PostgreSQL --> pg_json, pg_avro        MariaDB --> maria_json, maria_avro        the topics' prefixes, one connector each
+                   and those of ``modes``: pg_modes, pg_structured, maria_modes
 
 Every table has a topic of one partition, and its last row, written last, has the id ``MARKER``: who has read that has read all.
 """
@@ -37,8 +38,12 @@ from tools.kafka.broker import Broker
 
 TABLES: Mapping[str, tuple[Table, ...]] = {"pg": POSTGRES_TABLES, "maria": MARIADB_TABLES}
 SIDES = tuple(TABLES)
-FORMATS = ("json", "avro", "modes")
-PREFIXES = tuple(f"{side}_{format_}" for side in SIDES for format_ in FORMATS)
+FORMATS = ("json", "avro", "modes", "structured")
+CAPTURED = tuple(
+    (side, format_) for side in SIDES for format_ in FORMATS if format_ in {"json", "avro"} or (side, format_) in modes.READ
+)
+"""Each has a connector of its own."""
+PREFIXES = tuple(f"{side}_{format_}" for side, format_ in CAPTURED)
 WAIT_S = 90.0
 SCHEMAS = "schemas-by-id.json"
 
@@ -54,8 +59,10 @@ _COMMON: Mapping[str, str] = {
 
 
 def names(side: str, format_: str = "json") -> tuple[str, ...]:
-    """The tables of a side."""
-    return (*(table.name for table in TABLES[side]), "life", "wiped") if format_ != "modes" else modes.READ[side]
+    """The tables of a side that are captured in a format: maybe none."""
+    if format_ in {"json", "avro"}:
+        return (*(table.name for table in TABLES[side]), "life", "wiped")
+    return modes.READ.get((side, format_), ())
 
 
 def schema(side: str) -> str:
@@ -65,14 +72,15 @@ def schema(side: str) -> str:
 
 def data_topics() -> dict[str, str]:
     """The topics of tables, each with its side."""
-    places = [(side, format_, table) for side in SIDES for format_ in FORMATS for table in names(side, format_)]
+    places = [(side, format_, table) for side, format_ in CAPTURED for table in names(side, format_)]
     return {f"{side}_{format_}.{schema(side)}.{table}": side for side, format_, table in places}
 
 
 def control_topics(format_: str) -> list[str]:
     """Heartbeats, transactions, and MariaDB's schema changes: no rows in them."""
-    prefixes = [f"{side}_{format_}" for side in SIDES]
-    return [*(f"__debezium-heartbeat.{p}" for p in prefixes), *(f"{p}.transaction" for p in prefixes), f"maria_{format_}"]
+    prefixes = [f"{side}_{format_}" for side in SIDES if (side, format_) in CAPTURED]
+    changes = [prefix for prefix in prefixes if prefix.startswith("maria")]
+    return [*(f"__debezium-heartbeat.{p}" for p in prefixes), *(f"{p}.transaction" for p in prefixes), *changes]
 
 
 @dataclass(frozen=True)
@@ -149,10 +157,10 @@ def _worker(stack: ExitStack) -> tuple[Connect, Topics]:
 
 
 def _connectors(databases: Mapping[str, Server], registry: Apicurio) -> dict[str, dict[str, str]]:
-    converters = {"json": JSON, "avro": registry.converter(), "modes": JSON}
+    converters = {"json": JSON, "avro": registry.converter(), "modes": JSON, "structured": JSON}
     kinds = {"pg": _postgres_connector, "maria": _maria_connector}
     found = {}
-    for number, (side, format_) in enumerate((side, format_) for side in SIDES for format_ in FORMATS):
+    for number, (side, format_) in enumerate(CAPTURED):
         database, name = databases[side], f"{side}_{format_}"
         login = {
             "database.hostname": database.host,
@@ -162,9 +170,9 @@ def _connectors(databases: Mapping[str, Server], registry: Apicurio) -> dict[str
             "topic.prefix": name,
         }
         found[name] = {**_COMMON, **login, **converters[format_], **kinds[side](database.database, name, number)}
-        if format_ == "modes":
+        if (side, format_) in modes.READ:
             tables = ",".join(f"{schema(side)}.{table}" for table in names(side, format_))
-            found[name] |= {**modes.SETTINGS[side], "table.include.list": tables}
+            found[name] |= {**modes.SETTINGS[side, format_], "table.include.list": tables}
     return found
 
 

@@ -1,4 +1,4 @@
-"""The same tables through connectors that are set otherwise (format ``modes``: JSON with schema).
+"""The same tables through connectors that are set otherwise (formats ``modes`` and ``structured``: JSON with schema).
 
 However a connector is set, the declared reading of a column gives the same canonical text, but for what a setting loses: see
 ``distorted``.
@@ -10,34 +10,39 @@ from collections.abc import Mapping
 
 from stream_recon.model.plan import TypeRule
 
-SETTINGS: Mapping[str, Mapping[str, str]] = {
-    "pg": {
+Place = tuple[str, str]
+"""A side, and the format of its capture."""
+
+SETTINGS: Mapping[Place, Mapping[str, str]] = {
+    ("pg", "modes"): {
         "decimal.handling.mode": "string",
         "time.precision.mode": "isostring",
         "hstore.handling.mode": "map",
         "interval.handling.mode": "numeric",
         "binary.handling.mode": "hex",
     },
-    "maria": {
+    ("pg", "structured"): {"time.precision.mode": "structured"},
+    ("maria", "modes"): {
         "decimal.handling.mode": "string",
         "time.precision.mode": "connect",
         "bigint.unsigned.handling.mode": "precise",
         "binary.handling.mode": "base64",
     },
 }
-READ: Mapping[str, tuple[str, ...]] = {
-    "pg": ("numbers", "texts", "times", "edges", "endless"),
-    "maria": ("numbers", "texts", "times"),
+READ: Mapping[Place, tuple[str, ...]] = {
+    ("pg", "modes"): ("numbers", "texts", "times", "edges", "endless"),
+    ("pg", "structured"): ("times", "edges", "endless", "lists", "shared"),
+    ("maria", "modes"): ("numbers", "texts", "times"),
 }
-"""The tables that are captured so."""
+"""The tables that are captured so. MariaDB's connector has no structured times yet."""
 
 
 def _decimal(precision: int, scale: int) -> TypeRule:
     return TypeRule("decimal", (str(precision), str(scale)))
 
 
-RULES: Mapping[str, Mapping[str, TypeRule]] = {
-    "pg": {
+RULES: Mapping[Place, Mapping[str, TypeRule]] = {
+    ("pg", "modes"): {
         "amount": _decimal(18, 4),
         "free": _decimal(100, 50),
         "price": _decimal(30, 2),
@@ -45,7 +50,7 @@ RULES: Mapping[str, Mapping[str, TypeRule]] = {
         "wide": _decimal(60, 10),
         "widest": _decimal(100, 2),
     },
-    "maria": {
+    ("maria", "modes"): {
         "amount": _decimal(18, 4),
         "amount_u": _decimal(10, 2),
         "fixed": TypeRule("bytes", ("base64",)),

@@ -39,7 +39,7 @@ def columns(side: str, table: str, capture: str = "json") -> dict[str, TypeRule 
     if table == "wiped":
         return {"name": None}
     (found,) = (each for each in TABLES[side] if each.name == table)
-    rules = modes.RULES[side] if capture == "modes" else {}
+    rules = modes.RULES.get((side, capture), {})
     return {column.name: rules.get(column.name, column.rule) for column in found.columns}
 
 

@@ -114,16 +114,17 @@ def test_what_was_not_sent_is_unknown_and_the_rest_is_hashed(fresh: Capture) -> 
             ]
 
 
-def test_both_sides_of_shared_types_are_equal(fresh: Capture) -> None:
-    def hashes(side: str) -> dict[bytes, bytes]:
-        messages = fresh.messages(fresh.topic(side, "json", "shared"))
+@pytest.mark.parametrize("capture", ["json", "structured"])
+def test_both_sides_of_shared_types_are_equal(fresh: Capture, capture: str) -> None:
+    def hashes(side: str, capture: str) -> dict[bytes, bytes]:
+        messages = fresh.messages(fresh.topic(side, capture, "shared"))
         decoded = ReferenceDecoder(plan_of(side, "shared", JSON)).decode(messages)
         return {row["key_text"]: row["hash"] for row in decoded.rows.to_pylist()}
 
-    source = hashes("pg")
+    source = hashes("pg", capture)
     assert len(source) == 2 * 3 + 1
     assert None not in source.values()
-    assert hashes("maria") == source
+    assert hashes("maria", "json") == source
 
 
 @pytest.mark.parametrize("topic", control_topics("json"))

@@ -2,7 +2,7 @@
 
     values     JSON without loss          wire       Connect schemas, the registry
     numbers, calendar, zones, jsontext    text of one family each
-    scalars, temporal, containers, geometry          registered readers of the wire's types
+    scalars, temporal, structured, containers, geometry         registered readers of the wire's types
     rules, casts_*, declared    readings declared in a topology        unavailable    Debezium's placeholder
 
 An unknown type is refused by its name. A null never comes here: it is ``~`` in every type.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from stream_recon.model.plan import TypeRule
 from stream_recon.normalise.canonical import Item
-from stream_recon.normalise.types import geometry, temporal  # registers their readers
+from stream_recon.normalise.types import geometry, structured, temporal  # registers their readers
 from stream_recon.normalise.types.declared import check_rule, declared_reader
 from stream_recon.normalise.types.jsontext import json_item
 from stream_recon.normalise.types.numbers import decimal_item
@@ -20,7 +20,7 @@ from stream_recon.normalise.types.scalars import boolean_item, string_item
 from stream_recon.normalise.types.values import Json, Number
 from stream_recon.normalise.types.wire import Options, Reader, Wire, parse_wire, typed_reader
 
-__all__ = ["Options", "Reader", "Wire", "check_rule", "geometry", "parse_wire", "reader", "temporal"]
+__all__ = ["Options", "Reader", "Wire", "check_rule", "geometry", "parse_wire", "reader", "structured", "temporal"]
 
 
 def reader(rule: TypeRule | None, wire: Wire | None, options: Options) -> Reader:

@@ -242,9 +242,14 @@ SPECIFIED: dict[str, tuple[Schema, Any, str]] = {
 UNKNOWN_TEXTS: list[tuple[Schema, Any, str]] = [
     (named("int", "com.example.Thing"), 5, "unknown type com.example.Thing"),
     (
+        record("T", {"date": "int"}, **{"connect.name": TIME + "StructuredEra"}),
+        {"date": 1},
+        "unknown type io.debezium.time.StructuredEra",
+    ),
+    (
         record("T", {"date": "int"}, **{"connect.name": TIME + "StructuredDate"}),
         {"date": 1},
-        "unknown type io.debezium.time.StructuredDate",
+        "expected a struct of day, month, year, got another field, too",
     ),
     (named("int", TIME + "Time"), 86_400_001, "outside 00:00 to 24:00"),
     (named("long", TIME + "MicroTime"), -1, "outside 00:00 to 24:00"),

@@ -376,6 +376,7 @@ SQL_TYPES = {
         ("t", ("t",), "t26:1970-01-01T00:00:01.000000"),
         ("cast(s as bytea)", ("s",), "x4:7879"),
         ("nullif(s, 'xy')", ("s",), "~"),
+        ("try_cast(s as int)", ("s",), "~"),
         ("null", (), "~"),
     ],
 )
@@ -392,6 +393,16 @@ def test_an_expression_that_fails_on_a_row_refuses_that_row() -> None:
     assert decoded.rows.column("message").to_pylist() == [0]
     assert [dead.message for dead in decoded.dead] == [1, 2, 3]
     assert not any("s3cret" in dead.reason for dead in decoded.dead)
+
+
+def test_a_step_that_a_row_does_not_take_hides_no_number_that_wrapped() -> None:
+    types = tuple((name, TypeRule("integer")) for name in "ab")
+    plan = feed(
+        column("id"), expression("case when a = 0 then b + 1 else (b / a) * 2 end", "a", "b"), form=Format.JSON, types=types
+    )
+    decoded = decode(plan, *((None, {"id": at, "a": 0, "b": b}) for at, b in enumerate((1, 2**63 - 1))))
+    assert decoded.rows.column("message").to_pylist() == [0]
+    assert ["64 bits" in dead.reason for dead in decoded.dead] == [True]
 
 
 def test_an_expression_over_an_unknown_column_is_unknown() -> None:
