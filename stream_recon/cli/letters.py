@@ -152,7 +152,7 @@ def _of_topology(deployment: Any, plan: TopologyPlan, letters: Mapping[int, Body
 
 
 def _fetched(cluster: Any, ids: Ids | None, wanted: Iterable[tuple[str, int, int]]) -> dict[tuple[str, int, int], Messages]:
-    """Single messages, by place; those that retention took are not in the answer."""
+    """Single messages, by place; those that retention took, or that went with their topic, are not in the answer."""
     from stream_recon.adapters.kafka.client import headers_of
     from stream_recon.adapters.kafka.peek import SETTINGS, read
     from stream_recon.adapters.kafka.topics import Topics
@@ -161,7 +161,10 @@ def _fetched(cluster: Any, ids: Ids | None, wanted: Iterable[tuple[str, int, int
     places: dict[Place, list[int]] = {}
     for topic, partition, offset in wanted:
         places.setdefault((topic, partition), []).append(offset)
-    begin, end = Topics(cluster).begins(places), Topics(cluster).ends(places, committed=True)
+    topics = Topics(cluster)
+    there = topics.describe(topic for topic, _ in places)
+    places = {(t, p): offsets for (t, p), offsets in places.items() if t in there and p < there[t].partitions}
+    begin, end = topics.begins(places), topics.ends(places, committed=True)
     consumer = cluster.consumer(SETTINGS)
     try:
         for place, offsets in places.items():

@@ -37,12 +37,12 @@ _CONTENT_OCTETS: Final = 4
 
 def led(data: bytes | None, part: str, headers: Iterable[tuple[str, bytes | None]], ids: Ids) -> bytes | None:
     """A ``key`` or ``value`` (``part``) with the schema id of a header in front, as if it had been written so; itself without
-    one.
+    one. Of several the last counts, as for every deserialiser: who passes headers on adds its own behind them.
     """
     if data is None:
         return None
     name = _HEADERS[ids].format(part)
-    found = next((value for key, value in headers if key == name and value), None)
+    found = next((value for key, value in reversed(list(headers)) if key == name and value), None)
     if found is None:
         return data
     if ids is Ids.CONFLUENT:

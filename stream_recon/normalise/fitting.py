@@ -104,6 +104,8 @@ _FROM: Final = {
 }
 """From which forms a declared reading can make its own: that is what is proposed."""
 _IMAGES: Final = ("after", "before")
+_SET: Final = "io.debezium.data.EnumSet"
+"""Words between commas, which only a declared set reads from a text."""
 
 
 def seen(value: pa.BinaryArray, book: SchemaBook | None) -> Wires:
@@ -113,7 +115,8 @@ def seen(value: pa.BinaryArray, book: SchemaBook | None) -> Wires:
     for wire in schemas:
         if wire is None or wire.kind != "struct" or has_documents(wire):
             continue
-        image = next((wire.fields[name] for name in _IMAGES if name in wire.fields and wire.fields[name].kind == "struct"), wire)
+        images = _IMAGES if "op" in wire.fields else ()  # a row may have a column of that name
+        image = next((wire.fields[name] for name in images if name in wire.fields and wire.fields[name].kind == "struct"), wire)
         for name, field in image.fields.items():
             found.setdefault(name, []).append(field)
     return {name: tuple(fields) for name, fields in found.items()}
@@ -145,10 +148,11 @@ def misfits(source: FeedPlan, target: FeedPlan, wires: Mapping[str, Wires]) -> I
     """What can never be equal, and what to declare. ``wires``: by side."""
     others = {column.name: column for column in target.columns}
     for column in source.columns:
-        mine = _forms(column, wires.get(source.side, {}))
-        theirs = _forms(others[column.name], wires.get(target.side, {}))
+        other, ours, others_wires = others[column.name], wires.get(source.side, {}), wires.get(target.side, {})
+        mine, theirs = _forms(column, ours), _forms(other, others_wires)
         if mine and theirs and mine.isdisjoint(theirs):
-            yield _told(column, others[column.name], (source.side, min(mine)), (target.side, min(theirs)))
+            s, t = min(mine), min(theirs)
+            yield _told(column, other, (source.side, s, _rule(column, s, ours)), (target.side, t, _rule(other, t, others_wires)))
 
 
 def _forms(column: ColumnPlan, wires: Wires) -> frozenset[str]:
@@ -171,13 +175,19 @@ def _form(wire: Wire) -> str | None:
     return None
 
 
-def _told(ours: ColumnPlan, theirs: ColumnPlan, source: tuple[str, str], target: tuple[str, str]) -> str:
-    (source_side, s), (target_side, t) = source, target
+def _rule(column: ColumnPlan, form: str, wires: Wires) -> str:
+    """What the other side would declare to have this column's form."""
+    is_set = any(wire.name == _SET for wire in wires.get(column.upstream or "", ()))
+    return "set" if form == "l" and (is_set if column.type is None else column.type.name == "set") else _WORDS[form][1]
+
+
+def _told(ours: ColumnPlan, theirs: ColumnPlan, source: tuple[str, str, str], target: tuple[str, str, str]) -> str:
+    (source_side, s, like_source), (target_side, t, like_target) = source, target
     told = (
         f"column {ours.name}: side {source_side} has {_WORDS[s][0]}, side {target_side} {_WORDS[t][0]}: they would never be equal"
     )
     if t in _FROM.get(s, ""):
-        return f"{told}; declare on side {target_side} types: {{{theirs.upstream}: {_WORDS[s][1]}}}"
+        return f"{told}; declare on side {target_side} types: {{{theirs.upstream}: {like_source}}}"
     if s in _FROM.get(t, ""):
-        return f"{told}; declare on side {source_side} types: {{{ours.upstream}: {_WORDS[t][1]}}}"
+        return f"{told}; declare on side {source_side} types: {{{ours.upstream}: {like_target}}}"
     return f"{told}; bring both to one form by an expression in columns:, or leave it out in compare.ignore"

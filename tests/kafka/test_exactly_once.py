@@ -74,6 +74,11 @@ class Service:
         return self
 
     @property
+    def told(self) -> str:
+        """The log without the lines that only say how far it is."""
+        return "\n".join(line for line in self.log.splitlines() if " lag " not in line)
+
+    @property
     def log(self) -> str:
         return (self.place / "log").read_text(encoding="utf-8")
 
@@ -277,7 +282,7 @@ class Stage:
         deadline = time.monotonic() + WITHIN_S
         while waits := self._waits(stops):
             assert service.running, service.log[-3000:]
-            assert time.monotonic() < deadline, f"{waits}\n{service.log[-10_000:]}"
+            assert time.monotonic() < deadline, f"{waits}\n{service.told[-10_000:]}"
             time.sleep(1)
 
     def _waits(self, stops: Mapping[str, Mapping[Place, int]]) -> dict[str, Any]:

@@ -116,6 +116,7 @@ def headed(path: Path, headers: Any) -> Path:
     [
         (BY_KCAT, (b"k1k", b"v1p")),
         ([{"key": "__value_schema_id", "value_b64": "AQI="}, {"key": "empty"}], (b"k", b"\1\2p")),
+        (["__value_schema_id", "forwarded", "__value_schema_id", "own"], (b"k", b"ownp")),  # Kafka Streams adds to what it read
         ([], (b"k", b"p")),
         (None, (b"k", b"p")),
     ],

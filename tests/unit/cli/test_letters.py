@@ -1,12 +1,15 @@
 """``dead-letters`` on what ``replay`` wrote."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stream_recon.cli.letters import _fetched
 from stream_recon.cli.main import run
+from stream_recon.ports import Place, TopicInfo
 
 
 def letter(offset: int, reason: str, **more: Any) -> dict[str, Any]:
@@ -56,3 +59,30 @@ def test_a_file_of_something_else_is_refused_by_its_line(place: Path, capsys: py
         file.write('{"id": 1}\n')
     assert run(["dead-letters", str(place)]) == 3
     assert "dead_letters.jsonl:4: no dead letter" in capsys.readouterr().err
+
+
+class Left:
+    """A cluster that has topic ``t`` with one partition, whose messages retention took; it does not know any other."""
+
+    def __init__(self, _: object = None) -> None:
+        pass
+
+    def describe(self, names: Iterable[str]) -> dict[str, TopicInfo]:
+        return {name: TopicInfo("id", 1, 1) for name in names if name == "t"}
+
+    def begins(self, places: Iterable[Place]) -> dict[Place, int]:
+        return {{("t", 0): ("t", 0)}[place]: 9 for place in places}
+
+    def ends(self, places: Iterable[Place], *, committed: bool) -> dict[Place, int]:
+        return self.begins(places)
+
+    def consumer(self, _: object) -> "Left":
+        return self
+
+    def close(self) -> None:
+        pass
+
+
+def test_messages_whose_topic_or_partition_is_gone_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream_recon.adapters.kafka.topics.Topics", Left)
+    assert _fetched(Left(), None, [("t", 0, 3), ("t", 1, 3), ("dropped", 0, 3)]) == {}

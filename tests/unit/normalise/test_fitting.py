@@ -36,6 +36,8 @@ def told(source: Wire, target: Wire, **declared: TypeRule) -> list[str]:
         (Wire("int64", "io.debezium.time.MicroTimestamp"), Wire("int32", "io.debezium.time.Date"), "{c: timestamp}"),
         (Wire("struct", "io.debezium.data.geometry.Point"), Wire("int32"), None),
         (Wire("bytes"), Wire("int32"), "compare.ignore"),
+        (Wire("string", "io.debezium.data.EnumSet"), TEXT, "declare on side b types: {c: set}"),
+        (TEXT, Wire("array"), "declare on side a types: {c: list}"),
     ],
 )
 def test_two_forms_that_never_meet(source: Wire, target: Wire, text: str | None) -> None:
@@ -82,3 +84,11 @@ def test_schemas_are_found_in_front_of_messages() -> None:
     found = seen(pa.array([json.dumps(v, separators=(",", ":")).encode() for v in values] + [None], pa.binary()), None)
     assert [wire.kind for wire in found["c"]] == ["int16", "int16"]
     assert found.keys() == {"c"}
+
+
+def test_a_row_with_a_column_named_after_is_no_envelope() -> None:
+    inner = {"type": "struct", "field": "after", "fields": [{"field": "c", "type": "int16"}]}
+    row = {"type": "struct", "fields": [{"field": "c", "type": "string"}, inner]}
+    value = json.dumps({"schema": row, "payload": {}}, separators=(",", ":")).encode()
+    found = seen(pa.array([value], pa.binary()), None)
+    assert ([wire.kind for wire in found["c"]], [wire.kind for wire in found["after"]]) == (["string"], ["struct"])
