@@ -94,7 +94,7 @@ def work(task: Task, pipe: Connection) -> None:
         _end(pipe, Failure(str(error), EXIT_AGAIN), EXIT_AGAIN)
     except ReconError as error:
         _end(pipe, Failure(str(error), EXIT_UNDELIVERED if isinstance(error, Undelivered) else EXIT_FAILED), EXIT_FAILED)
-    except Exception:  # noqa: BLE001 - a bug of ours: told with its traceback, then the process ends as a crash
+    except BaseException:  # noqa: BLE001 - a panic of a library is no Exception; or a bug of ours: told with its traceback, then the process ends as a crash
         _end(pipe, Failure(traceback.format_exc(), 1), 1)
     os._exit(0)
 

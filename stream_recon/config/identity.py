@@ -18,6 +18,9 @@ from stream_recon.model.plan import ColumnPlan, FeedPlan, TokenPlan, TopologyPla
 CANONICAL_VERSION = 1
 """Of DESIGN section 4; raised with any change of a text that is hashed."""
 
+SQL_VERSION = 2
+"""Of how expressions are planned; raised where one may give another value. 2: literals with a point are decimals."""
+
 OPERATIONAL = frozenset({"prefix", "max_ahead", "max_buffer", "parallelism", "kafka", "registry"})
 """Settings of a topology or a side that decide where and how fast, but no answer."""
 
@@ -36,6 +39,7 @@ def rules_id(feeds: Sequence[FeedPlan]) -> str:
             "format": feed.format.value,
             "hash_key": _key_id(feed.hash_key),
             "side": feed.side,
+            **({"sql": SQL_VERSION} if any(c.expression is not None for c in feed.columns) else {}),
             **({} if feed.table is None else {"table": feed.table}),
             **_tokens(feed.tokens),
             "timezones": _plain(feed.timezones),

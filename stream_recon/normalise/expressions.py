@@ -10,6 +10,7 @@ decimals, and a row where the two disagree is refused.
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -122,6 +123,8 @@ class Expressions:
         self.columns = tuple(column for column in columns if column.expression is not None)
         self.reads = tuple(sorted({name for column in self.columns for name in column.reads}))
         self._context: SessionContext | None = None
+        self._fitting: list[pa.Schema] = []
+        """Types of the columns read under which no exact column becomes a float on the quiet."""
         declared = {name: arrow_type(types[name], None) if name in types else None for name in self.reads}
         missing = [name for name in self.reads if declared[name] is None and (name in types or not typed_by_schema)]
         if missing:
@@ -136,6 +139,8 @@ class Expressions:
     def _try_out(self, batches: list[pa.RecordBatch]) -> None:
         try:
             outputs = self._run(batches[0])
+        except Refused as error:
+            raise ConfigError(f"columns: {error}") from None
         except Exception as error:  # noqa: BLE001 DataFusion raises nothing more special; no row is here whose value it could tell
             raise ConfigError(f"columns: an expression does not work: {error}") from None
         for column, output in zip(self.columns, outputs, strict=True):
@@ -146,17 +151,27 @@ class Expressions:
         """One output array for each of ``columns``, rows in the order of ``batch``. Raises ``Refused`` if one row fails."""
         try:
             return self._run(batch)
+        except Refused:
+            raise
         except Exception as error:
             if type(error) is not Exception:  # DataFusion raises the base class itself; its text may hold values
                 raise
             raise Refused("an expression fails on this row") from None
+        except BaseException as error:
+            if type(error).__name__ == "PanicException":  # pyo3's: it is no Exception
+                raise Refused("an expression fails on this row") from None
+            raise
 
     def _run(self, batch: pa.RecordBatch) -> list[pa.Array]:
         if self._context is None:
-            self._context = SessionContext(SessionConfig().with_target_partitions(1))
+            settings = {"datafusion.sql_parser.parse_float_as_decimal": "true"}  # else 1.1 is a float, and rounds exact columns
+            self._context = SessionContext(SessionConfig(settings).with_target_partitions(1))
         frame = self._context.from_arrow(pa.Table.from_batches([batch]))
         parsed = [frame.parse_sql_expr(str(column.expression)) for column in self.columns]
         chosen = [expression.alias(f"e{at}") for at, expression in enumerate(parsed)]
+        if batch.schema not in self._fitting:
+            _refuse_floats(frame.select(*chosen))
+            self._fitting.append(batch.schema)
         table = pa.Table.from_batches(frame.select(*chosen).collect(), schema=None) if batch.num_rows else None
         if table is None:
             schema = frame.select(*chosen).schema()
@@ -175,6 +190,18 @@ class Expressions:
         if not arrays:  # constants only: a batch without columns would have no rows
             return pa.RecordBatch.from_arrays([pa.nulls(len(rows))], names=["nothing"])
         return pa.RecordBatch.from_arrays(arrays, names=list(self.reads))
+
+
+_FLOATS: Final = re.compile(r"(\w+|\)) AS Float(?:32|64)\)")
+
+
+def _refuse_floats(frame: DataFrame) -> None:
+    """Raises ``Refused`` if the planner casts to a float what the expressions do not: exact values would be rounded unseen."""
+    written = set(_FLOATS.findall(frame.logical_plan().display_indent()))
+    made = set(_FLOATS.findall(frame.optimized_logical_plan().display_indent())) - written
+    if made:
+        of = next((f" of {name}" for name in sorted(made) if not name.startswith(("_", ")"))), "")
+        raise Refused(f"an expression makes a float{of}, which is exact: write cast(... as double) in it if that is meant")
 
 
 _WIDE: Final = pa.decimal128(38, 0)

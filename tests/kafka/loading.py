@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
@@ -180,8 +180,17 @@ class Loader:
             return
         self._write(self._plain, [blind] * positions, exact=False)
         request = [TopicPartition(*place, positions)]
-        for done in self.admin.delete_records(request).values():
-            done.result(WITHIN_S)
+        deadline = time.monotonic() + WITHIN_S
+        while True:
+            try:
+                for done in self.admin.delete_records(request).values():
+                    done.result(WITHIN_S)
+            except KafkaException as error:  # what was just written is not yet there for everybody
+                if error.args[0].code() != KafkaError.OFFSET_OUT_OF_RANGE or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
 
 def load(bootstrap: str, messages: Sequence[Message], partitions: Mapping[str, int] | None = None) -> None:

@@ -482,3 +482,29 @@ def test_every_message_becomes_one_of_three_whatever_came_before(pairs: list[tup
     bodies = [[{**row, "message": at} for row in one.rows.to_pylist()] for at, one in enumerate(alone)]
     assert together.rows.to_pylist() == [row for body in bodies for row in body]
     assert [d.reason for d in together.dead] == [d.reason for one in alone for d in one.dead]
+
+
+EXACT = (("a", TypeRule("integer")), ("d", TypeRule("decimal", ("18", "4"))), ("f", TypeRule("float")))
+
+
+@pytest.mark.parametrize(
+    ("sql", "reads", "one", "other"),
+    [
+        ("d * 1.0", ("d",), {"d": "99999999999999.9999"}, {"d": "99999999999999.9998"}),
+        ("a * 1.1", ("a",), {"a": 2**53 + 1}, {"a": 2**53}),
+        ("nullif(a, 0.0)", ("a",), {"a": 2**53 + 1}, {"a": 2**53}),
+        ("case when a < 0 then 0.0 else a end", ("a",), {"a": 2**53 + 1}, {"a": 2**53}),
+    ],
+)
+def test_a_literal_with_a_point_rounds_no_exact_column(sql: str, reads: tuple[str, ...], one: Any, other: Any) -> None:
+    plan = feed(column("id"), expression(sql, *reads), form=Format.JSON, types=EXACT)
+    rows = decode(plan, ({"id": 1}, {"id": 1} | one), ({"id": 1}, {"id": 1} | other)).rows.to_pylist()
+    assert rows[0]["hash"] != rows[1]["hash"]
+
+
+@pytest.mark.parametrize("sql", ["coalesce(a, f)", "a + f", "sqrt(a)", "a > f"])
+def test_an_exact_column_becomes_no_float_unless_the_expression_says_so(sql: str) -> None:
+    with pytest.raises(ConfigError, match="makes a float of a, which is exact: write cast"):
+        ReferenceDecoder(feed(column("id"), expression(sql, "a", "f"), form=Format.JSON, types=EXACT))
+    said = sql.replace("a", "cast(a as double)") if sql != "coalesce(a, f)" else "coalesce(cast(a as double), f)"
+    ReferenceDecoder(feed(column("id"), expression(said, "a", "f"), form=Format.JSON, types=EXACT))
