@@ -64,6 +64,7 @@ class KafkaSource:
         assert self._listener is not None
         begin = self._listener.assigned(self, [(p.topic, p.partition) for p in partitions])
         consumer.incremental_assign([TopicPartition(t, p, position) for (t, p), position in begin.items()])
+        consumer.resume(list(partitions))  # librdkafka keeps a pause over a loss
 
     def _on_revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         assert self._listener is not None
@@ -117,9 +118,10 @@ class KafkaSource:
             raise self._cluster.failed(f"reading {topic or 'in group ' + self._group.id}", error)
 
     def seek(self, place: Place, position: int) -> None:
-        """Goes on reading an assigned partition at ``position``."""
+        """Goes on reading an assigned partition at ``position``, also if it was paused."""
         self._consumer.incremental_unassign([TopicPartition(*place)])
         self._consumer.incremental_assign([TopicPartition(*place, position)])
+        self.resume([place])
 
     def pause(self, places: Iterable[Place]) -> None:
         """Stops fetching; what was fetched already is dropped and read again later."""
