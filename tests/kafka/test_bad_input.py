@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AclOperation, ResourceType
 
 from stream_recon.adapters.kafka import client
@@ -504,6 +505,26 @@ def test_a_missing_right_of_a_worker_ends_the_run_and_is_named(
     result = guarded.start(as_guest(guarded, secured), RECON_TEST_PASSWORD=SECRET).end()
     result.refused(code, "does not allow it", "grant the ACL", *told)
     assert SECRET not in result.stderr
+
+
+def test_a_refusal_while_the_offsets_are_on_their_way_is_told_with_its_reason(guarded: Live, secured: Broker) -> None:
+    """The two cross by chance: about one in five times."""
+    allow(guarded, digests=(READ, CREATE, DESCRIBE, CONFIGS))
+    guarded.make_as(f"{guarded.prefix}.digests")
+    cluster = client.Cluster(tuple(secured.login("guest").items()))
+    membership = cluster.consumer({"group.id": f"{guarded.prefix}.reconcile"}).consumer_group_metadata()
+    for delay_ms in 10 * [0, 1, 2, 3]:
+        producer = cluster.producer({"transactional.id": f"{guarded.prefix}.reconcile-0"})
+        producer.init_transactions(20)
+        producer.begin_transaction()
+        producer.list_topics(timeout=20)
+        producer.produce(f"{guarded.prefix}.digests", b"refused", partition=0)
+        time.sleep(delay_ms / 1000)
+        with pytest.raises(KafkaException) as told:  # noqa: PT012  either of the two is told
+            client.send_offsets(producer, [TopicPartition(f"{guarded.prefix}.digests", 0, 1)], membership, 20)
+            producer.commit_transaction(20)
+        assert told.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+        producer.purge()
 
 
 def test_with_a_password_from_the_environment_and_the_rights_that_are_asked_for_a_service_runs(

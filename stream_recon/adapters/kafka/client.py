@@ -10,10 +10,10 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream_recon.errors import BrokerError, ConfigError, Fenced, ReconError, Unreachable
@@ -205,6 +205,21 @@ class _Lines:
         if self._away is not None:
             self._away = None
             logger.warning("%s answers again", self._name)
+
+
+def send_offsets(producer: Producer, offsets: Sequence[TopicPartition], membership: Any, seconds: float) -> None:
+    """Adds a group's positions to the transaction.
+
+    Raises:
+        KafkaException: with the transaction's own reason. A message that is refused while the positions are on their way makes
+            librdkafka say "erroneous state", and the reason only when it is asked again.
+    """
+    try:
+        producer.send_offsets_to_transaction(list(offsets), membership, seconds)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError._STATE:
+            raise
+        producer.send_offsets_to_transaction(list(offsets), membership, seconds)
 
 
 def run_headers(run: str | None) -> list[tuple[str, str | bytes | None]]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from stream_recon.adapters.kafka.client import Cluster, run_headers
+from stream_recon.adapters.kafka.client import Cluster, run_headers, send_offsets
 from stream_recon.adapters.kafka.topics import BLOCK_BYTES
 from stream_recon.errors import BrokerError, Fenced, Undelivered
 from stream_recon.ports import Commit, Place
@@ -121,7 +121,7 @@ class KafkaOutputs:
         for topic, key, value in messages:
             self._produce(topic, key, value)
         offset = TopicPartition(*self._place, commit.position, commit.metadata.decode())
-        self._producer.send_offsets_to_transaction([offset], membership, TRANSACTION_MS / 1000)
+        send_offsets(self._producer, [offset], membership, TRANSACTION_MS / 1000)
         self._producer.commit_transaction(TRANSACTION_MS / 1000)
 
     def _produce(self, topic: str, key: bytes, value: bytes) -> None:
