@@ -8,7 +8,7 @@ MICROS = 1_000_000
 LOG_FORMAT = 1
 """Version of the messages in the digest log."""
 
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 """Version of what reconcile keeps in RocksDB."""
 
 CANONICAL_VERSION = 1

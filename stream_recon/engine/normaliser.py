@@ -115,6 +115,7 @@ class Normaliser:
         self._first: dict[Upstream, int] = {}
         self._undecodable: dict[Upstream, list[Undecodable]] = {}
         self._repeated: dict[Upstream, int] = {}
+        self._schemas: dict[Upstream, set[str]] = {}
 
     @property
     def progress(self) -> Mapping[Upstream, Progress]:
@@ -130,8 +131,13 @@ class Normaliser:
     def release(self, upstream: Upstream) -> None:
         """Gives a partition up to another worker."""
         assert not self._pending.get(upstream), "flush before a partition moves"
-        for state in (self._progress, self._sent, self._pending, self._first, self._undecodable, self._repeated):
+        for state in (*self._said, self._progress, self._sent, self._pending):
             state.pop(upstream, None)
+
+    @property
+    def _said(self) -> tuple[dict[Upstream, Any], ...]:
+        """What the next ranges say beside their rows."""
+        return self._first, self._undecodable, self._repeated, self._schemas
 
     @property
     def seen(self) -> frozenset[str]:
@@ -211,6 +217,7 @@ class Normaliser:
         self._progress[upstream] = Progress(stop, replace(clock, gone=gone, latest=latest), counts, at.filled)
         self._pending.setdefault(upstream, []).append(digest)
         self._undecodable.setdefault(upstream, []).extend(undecodable)
+        self._schemas.setdefault(upstream, set()).update(self._decoder.schemas(messages))
         if len(rows) and upstream not in self._first:
             self._first[upstream] = int(stamps.time[0])
         return [SetAside(upstream, int(messages.offset[d.message]), int(messages.timestamp[d.message]), d) for d in decoded.dead]
@@ -241,7 +248,7 @@ class Normaliser:
         blocks = [self._block(home, ranges, part) for home, part in enumerate(self._split(batch))]
         for upstream in touched:
             self._sent[upstream] = self._progress[upstream].position
-        for pending in (self._pending, self._first, self._undecodable, self._repeated):
+        for pending in (self._pending, *self._said):
             pending.clear()
         return blocks
 
@@ -356,6 +363,7 @@ class Normaliser:
             at.counts,
             self._repeated.get(upstream, 0),
             tuple(self._undecodable.get(upstream, ())),
+            tuple(sorted(self._schemas.get(upstream, ()))),
         )
 
     def _block(self, home: int, ranges: Sequence[Range], rows: pa.RecordBatch) -> Block:

@@ -19,7 +19,7 @@ from stream_recon.model.digest import Counts, Partition
 from stream_recon.model.versions import State
 
 _TIMES = ("next", "watermark", "raw", "loaded", "latest", "leading")
-_KNOWN = (*_TIMES, "repeated", "gaps", "floor", "retired", "part", "base")
+_KNOWN = (*_TIMES, "repeated", "gaps", "floor", "retired", "part", "base", "schemas")
 
 
 def dump(share: Share) -> bytes:
@@ -28,6 +28,7 @@ def dump(share: Share) -> bytes:
         {
             "ended": share.ended,
             "stalled": share.stalled,
+            "drifted": share.drifted,
             "heads": {chain: asdict(head) for chain, head in share.heads.items()},
             "announced": [asdict(r) for r in share.announced],
             "known": [{n: getattr(k, n) for n in _KNOWN} | {"counts": asdict(k.counts)} for k in share.known.values()],
@@ -39,7 +40,7 @@ def dump(share: Share) -> bytes:
 def restore(share: Share, data: bytes) -> None:
     """Puts a share that was just made from its open record where it was when ``data`` was dumped."""
     values = orjson.loads(data)
-    share.ended, share.stalled = values["ended"], values["stalled"]
+    share.ended, share.stalled, share.drifted = values["ended"], values["stalled"], values["drifted"]
     share.heads = {chain: Head(**head) for chain, head in values["heads"].items()}
     for record in values["announced"]:
         share.appear(Partition(**record))

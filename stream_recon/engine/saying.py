@@ -1,5 +1,5 @@
 """What a pair says, as bodies: one for each step of a discrepancy's life, one certificate for each window or run of windows, and
-what else its chain has to hold: that it was rebuilt, that a side is stalled.
+what else its chain has to hold: that it was rebuilt, that a side is stalled or its schema drifts.
 """
 
 from __future__ import annotations
@@ -181,6 +181,16 @@ class Saying:
         }
         return self._linked(memory, type_, content)
 
+    def drift(self, memory: Memory, side: str, columns: Sequence[str], appended: int) -> Event:
+        """Columns appeared on a side, and are not compared."""
+        content = {
+            "topology": self._rules.topology,
+            "side": side,
+            "columns": list(columns),
+            "time": instant(appended * 1000),
+        }
+        return self._linked(memory, "schema_drift", content)
+
     def _linked(self, memory: Memory, type_: str, content: Mapping[str, Any]) -> Event:
         """The next event of the chain that ``memory`` holds."""
         body, memory.head = link(memory.head, type_, self._rules.chain, content)
@@ -203,10 +213,12 @@ def _extent(windows: Sequence[tuple[int, int]]) -> dict[str, str | None]:
 
 
 def _ranges(memory: Memory, marks: Marks) -> list[dict[str, Any]]:
-    """Positions read since the last certificate, by upstream partition."""
+    """Positions read since the last certificate, by upstream partition, and the schemas that their messages name."""
     out = []
-    for label, (place, start, position) in marks.positions.items():
-        out.append({**place, "from": memory.shown.get(label, start), "to": position})
+    for label, (place, start, position, schemas) in marks.positions.items():
+        since = memory.shown.get(label, start)
+        named = sorted(schema for schema, last in schemas.items() if last > since)
+        out.append({**place, "from": since, "to": position} | ({"schemas": named} if named else {}))
         memory.shown[label] = position
     return out
 

@@ -22,7 +22,7 @@ from stream_recon.engine.saying import Part
 from stream_recon.engine.terms import Event, Marks, Rules, Standing
 from stream_recon.engine.upstream import Known
 from stream_recon.errors import LogError
-from stream_recon.model.digest import Block, End, Feed, Flag, Lift, Open, Partition, Range, Stall
+from stream_recon.model.digest import Block, Drift, End, Feed, Flag, Lift, Open, Partition, Range, Stall
 from stream_recon.model.digest import Pair as PairRecord
 from stream_recon.model.messages import Upstream
 from stream_recon.model.versions import from_digest, key_halves
@@ -57,6 +57,8 @@ class Share:
         self.ended = not _here(opened, home)
         self.stalled: dict[str, int | None] = {}
         """Feeds that are stalled, and since when (µs; None: they never spoke)."""
+        self.drifted: dict[str, list[str]] = {}
+        """Columns that appeared, by feed; sorted."""
         self.announced: list[Partition] = []
         self.sides = {f.id: f.side for f in opened.feeds}
         self.known = {u: k for feed in opened.feeds for u, k in _partitions(feed)}
@@ -111,7 +113,7 @@ class Share:
 
     # ---- records -------------------------------------------------------------------------------------------------------
 
-    def fold(self, record: Block | Lift | Partition | Stall | End, appended: int) -> Iterator[Event]:
+    def fold(self, record: Block | Lift | Partition | Stall | Drift | End, appended: int) -> Iterator[Event]:
         """One record; ``appended`` is its append time (ms). What follows from it is worked out as it is taken, to its end.
 
         Raises:
@@ -121,6 +123,8 @@ class Share:
             return iter(())
         if isinstance(record, Stall):
             return self._stall(record, appended)
+        if isinstance(record, Drift):
+            return self._drift(record, appended)
         if isinstance(record, Block):
             self._block(record)
         elif isinstance(record, Lift):
@@ -293,7 +297,7 @@ class Share:
             {label: raw for label, lifted, raw in reach if lifted > raw},
             max((k.latest for k in every if k.latest is not None), default=NEVER),
             appended,
-            {k.label: (k.place, k.start, k.next) for k in every},
+            {k.label: (k.place, k.start, k.next, k.schemas) for k in every},
         )
         return pair.advance(marks)
 
@@ -317,6 +321,16 @@ class Share:
             since = self.stalled[feed] = record.since
         pair, said = self.seats[feed][0].pair, "resumed" if record.resumed else "stalled"
         yield pair.saying.stall(pair.memory, said, self.sides[feed], since, record.waiting, appended)
+
+    def _drift(self, record: Drift, appended: int) -> Iterator[Event]:
+        """Each column is said once, in the chain of the feed's first pair."""
+        feed = self._feed(record.feed)
+        said = self.drifted.get(feed, [])
+        new = sorted(set(record.columns) - set(said))
+        if new:
+            self.drifted[feed] = sorted([*said, *new])
+            pair = self.seats[feed][0].pair
+            yield pair.saying.drift(pair.memory, self.sides[feed], new, appended)
 
     def rebuilt(self, by: Open, appended: int) -> Iterator[Event]:
         """What is said when a newer generation begins: pair by pair what is open is dismissed, and the chain says so."""

@@ -57,7 +57,7 @@ class Tally:
         self.statuses[orjson.loads(body)["status"]] += 1
 
     def certificate(self, body: bytes) -> None:
-        """One audit event. Certificates count; a rebuilt chain has nothing open; that a side is stalled shapes no verdict."""
+        """One audit event. Certificates count; a rebuilt chain has nothing open; nothing else shapes a verdict."""
         event = orjson.loads(body)
         if event["type"] == "rebuilt":
             self._open[event["chain"]] = 0

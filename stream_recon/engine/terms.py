@@ -37,8 +37,8 @@ class Marks:
 
     ``raw``: up to which window end the pair could close without lifts. ``lifted``: the same for each partition that is lifted.
     ``latest``: the largest effective time of any row (``NEVER``: none).
-    ``appended``: append time of the message that brought them (ms). ``positions``: (coordinates, start, next) by partition,
-    retired ones too.
+    ``appended``: append time of the message that brought them (ms). ``positions``: (coordinates, start, next, schema ids) by
+    partition, retired ones too.
     """
 
     source: int
@@ -47,7 +47,7 @@ class Marks:
     lifted: Mapping[str, int]
     latest: int
     appended: int
-    positions: Mapping[str, tuple[Mapping[str, Any], int, int]]
+    positions: Mapping[str, tuple[Mapping[str, Any], int, int, Mapping[str, int]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ class Known:
 
     ``part`` numbers it among the partitions of its feed; a recreated one has the number of the one whose place it took, and its
     offsets go on behind that one's: ``base`` is added to them. ``floor``: no row takes part before it (null: it was there from
-    the start). ``retired``: its topic was recreated, nothing more is taken of it.
+    the start). ``retired``: its topic was recreated, nothing more is taken of it. ``schemas``: the end of the last range that
+    named a schema, by its id.
     """
 
     feed: str
@@ -44,6 +45,7 @@ class Known:
     retired: bool = False
     part: int = 0
     base: int = 0
+    schemas: dict[str, int] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -83,6 +85,7 @@ class Known:
             return first, 0
         lost = max(0, range_.start - first)
         self.next = range_.end
+        self.schemas |= dict.fromkeys(range_.schemas, range_.end)
         self.watermark, self.raw = _later(self.watermark, range_.watermark), _later(self.raw, range_.raw)
         self.loaded, self.latest, self.leading = range_.loaded, range_.latest, range_.leading
         if range_.counts is not None:

@@ -85,6 +85,7 @@ class Range:
     ``watermark`` (µs) includes lifts, ``raw`` does not; null before the first change. ``leading``: no change and no lift yet.
     ``loaded``: largest effective time of the snapshot reads in front, ``latest`` of all rows. ``first``: effective
     time of its first row, where a gap before it ends (null: none). ``counts`` only in the partition's home digest partition.
+    ``schemas``: ids of the schemas that its messages name, sorted.
     """
 
     feed: str
@@ -102,6 +103,7 @@ class Range:
     counts: Counts | None = None
     repeated: int = 0
     undecodable: tuple[Undecodable, ...] = ()
+    schemas: tuple[str, ...] = ()
 
     @property
     def upstream(self) -> Upstream:
@@ -220,6 +222,18 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """Columns, sorted, that appeared on a side after the share was opened: no part of the comparison. Shapes no verdict, so it
+    stands in one digest partition only.
+    """
+
+    topology: str
+    feed: str
+    columns: tuple[str, ...]
+    generation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """End of input: every watermark of the topology goes to infinity, once."""
 
@@ -227,8 +241,16 @@ class End:
     generation: int = 1
 
 
-Record = Open | Block | Lift | Partition | Stall | End
-_KINDS: dict[type, str] = {Open: "open", Block: "block", Lift: "lift", Partition: "partition", Stall: "stall", End: "end"}
+Record = Open | Block | Lift | Partition | Stall | Drift | End
+_KINDS: dict[type, str] = {
+    Open: "open",
+    Block: "block",
+    Lift: "lift",
+    Partition: "partition",
+    Stall: "stall",
+    Drift: "drift",
+    End: "end",
+}
 _META = b"stream_recon"
 _EMPTY = pa.schema([])
 
@@ -281,6 +303,8 @@ def decode(message: bytes) -> Record:
         return Partition(**header)
     if kind == "stall":
         return Stall(**header)
+    if kind == "drift":
+        return Drift(**{**header, "columns": tuple(header["columns"])})
     if kind == "end":
         return End(**header)
     raise LogError(f"digest log: expected one of {', '.join(_KINDS.values())}, got a record of kind {kind!r}")
@@ -290,6 +314,7 @@ def _range(values: dict[str, Any]) -> Range:
     counts = values["counts"]
     values["counts"] = None if counts is None else Counts(**counts)
     values["undecodable"] = tuple(Undecodable(**u) for u in values["undecodable"])
+    values["schemas"] = tuple(values.get("schemas", ()))
     return Range(**values)
 
 

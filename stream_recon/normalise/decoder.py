@@ -14,6 +14,10 @@ class Decoder(Protocol):
         """Every message becomes exactly one of rows, control record, dead letter (DESIGN 3.7, law 3)."""
         ...
 
+    def schemas(self, messages: Messages) -> frozenset[str]:
+        """Ids of the schemas that messages name, of those that were decoded with; none in formats without."""
+        ...
+
     @property
     def seen(self) -> frozenset[str]:
         """Upstream columns that any row so far had, compared or not."""

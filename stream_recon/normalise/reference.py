@@ -51,8 +51,13 @@ class ReferenceDecoder:
         self._schema = rows_schema(sum(self._large))
         self._digester = Digester(feed.hash_key)
         self._decoded = 0
+        self._book = book
         self._rows = RowReader(feed)
         self._format = message_format(feed, self._rows, book)
+
+    def schemas(self, messages: Messages) -> frozenset[str]:
+        """Of keys and values."""
+        return frozenset() if self._book is None else self._book.named(messages.key) | self._book.named(messages.value)
 
     @property
     def seen(self) -> frozenset[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from stream_recon.engine.pipeline import View, dead_letter
 from stream_recon.errors import BrokerError, InputError, StateError
 from stream_recon.limits import BLOCK_ROWS, FLUSH_SECONDS, PENDING_BYTES
-from stream_recon.model.digest import Block, Lift, Partition, Stall, encode
+from stream_recon.model.digest import Block, Drift, Lift, Partition, Stall, encode
 from stream_recon.model.messages import Upstream
 from stream_recon.ports import Place, Source, Stretch, TopicInfo, Writer
 from stream_recon.service.job import Job, Names
@@ -207,6 +207,10 @@ class NormaliseWorker:
             (names.dead_letters, None, dead_letter(feed.job.name, feed.view, letter)) for letter in feed.letters
         ]
         messages += [(names.digests, home, encode(block)) for home, block in enumerate(blocks)]
+        if feed.drift > feed.told:  # before the positions are committed at which it was seen
+            record = Drift(feed.job.name, feed.view.id, tuple(sorted(feed.drift)), feed.job.generation)
+            messages.append((names.digests, feed.home, encode(record)))
+            feed.told = feed.drift
         feed.letters = []
         self._sending.send(messages, [self._reached(feed, range_.upstream) for range_ in blocks[0].ranges])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from stream_recon.engine.normaliser import Normaliser, Progress, SetAside
+from stream_recon.engine.normaliser import Normaliser, Progress, SetAside, home_partition
 from stream_recon.engine.pipeline import View
 from stream_recon.model.messages import Messages, Upstream
 from stream_recon.ports import Place, Source, Stretch
@@ -30,6 +30,8 @@ class Feed:
     since: float | None = None
     """When the oldest of what waits for a flush came in."""
     letters: list[SetAside] = field(default_factory=list)
+    told: frozenset[str] = frozenset()
+    """Columns of ``drift`` that the digest log was told of."""
 
     @property
     def name(self) -> str:
@@ -39,6 +41,11 @@ class Feed:
     def drift(self) -> frozenset[str]:
         """Columns that appeared after the topology was opened: no part of the comparison (DESIGN section 2)."""
         return self.normaliser.seen - set(self.view.columns) if self.view.columns else frozenset()
+
+    @property
+    def home(self) -> int:
+        """The digest partition that carries what is said of all of it."""
+        return home_partition(Upstream(self.view.id, "", 0), self.job.parallelism)
 
     def upstream(self, place: Place, topic_id: str) -> Upstream:
         return Upstream(self.view.id, *place, topic_id)

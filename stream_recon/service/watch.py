@@ -14,11 +14,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from stream_recon.engine.normaliser import home_partition
 from stream_recon.engine.pipeline import View
 from stream_recon.errors import Unreachable
 from stream_recon.model.digest import Block, Lift, Stall
-from stream_recon.model.messages import Upstream
 from stream_recon.normalise.clock import NEVER, ClockState
 from stream_recon.ports import Place
 from stream_recon.service.job import Job
@@ -221,8 +219,7 @@ class Watch:
                 stall = Stall(job.name, name, None, 0, True, job.generation)
             self._stalls[job.name, name] = stall
             if before is None or (before.resumed, before.since) != (stall.resumed, stall.since):
-                home = home_partition(Upstream(name, "", 0), job.parallelism)
-                self._worker.once(stall, home)
+                self._worker.once(stall, feed.home)
                 if before is not None or not stall.resumed:
                     logger.warning(
                         "%s %s", feed.name, "speaks again" if stall.resumed else "is stalled: quiet while the other moves"

@@ -16,6 +16,7 @@ FIXTURES = ROOT / "tests" / "fixtures" / "dual-write"
 SCHEMAS = json.loads((FIXTURES / "avro-schemas-by-id.json").read_text(encoding="utf-8"))
 
 Json = dict[str, Any]
+Events = list[tuple[str, str, str]]
 Put = Callable[[str, int, bytes], tuple[bytes, list[Json]]]
 """A part (key, value), its schema's id and its datum to the octets sent and their headers."""
 
@@ -64,7 +65,8 @@ def rewritten(source: Path, place: Path, put: Put) -> Path:
     return place
 
 
-def events(way: str, place: Path) -> list[tuple[str, str, str]]:
+def events(way: str, place: Path) -> tuple[Events, dict[str, set[str]]]:
+    """The events, and the schema ids that the certificates name by side."""
     put, settings = WAYS[way]
     dashed = {_dashed(guid(int(n))): entry for n, entry in SCHEMAS.items()}
     (place / "schemas.json").write_text(json.dumps(SCHEMAS | dashed), encoding="utf-8")
@@ -81,7 +83,12 @@ def events(way: str, place: Path) -> list[tuple[str, str, str]]:
     )
     assert (place / "out" / "dead_letters.jsonl").read_bytes() == b""
     lines = (place / "out" / "discrepancies.jsonl").read_text(encoding="utf-8").splitlines()
-    return [(e["id"], e["kind"], e["status"]) for e in map(json.loads, lines)]
+    named: dict[str, set[str]] = {"postgres": set(), "mariadb": set()}
+    for body in map(json.loads, (place / "out" / "audit.jsonl").read_text(encoding="utf-8").splitlines()):
+        for read in body["ranges"]:
+            named[read["side"]] |= set(read.get("schemas", ()))
+            assert read["from"] < read["to"] or "schemas" not in read
+    return [(e["id"], e["kind"], e["status"]) for e in map(json.loads, lines)], named
 
 
 def _dashed(octets: bytes) -> str:
@@ -93,4 +100,17 @@ def _dashed(octets: bytes) -> str:
 def test_ids_are_found_wherever_they_are(way: str, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    assert events(way, tmp_path / "a") == events("in front", tmp_path / "b") != []
+    there, named = events(way, tmp_path / "a")
+    plain, numbers = events("in front", tmp_path / "b")
+    assert there == plain != []
+    assert named == {side: {_dashed(guid(int(n))) if "GUID" in way else n for n in ids} for side, ids in numbers.items()}
+
+
+def test_certificates_name_the_schemas_of_what_was_read(tmp_path: Path) -> None:
+    written: dict[str, set[str]] = {}
+    for name, side in (("postgres", "pg"), ("mariadb", "maria")):
+        with gzip.open(FIXTURES / f"{side}-avro-orders.jsonl.gz", "rt", encoding="utf-8") as lines:
+            parts = [line[part] for line in map(json.loads, lines) for part in ("key_b64", "payload_b64")]
+        written[name] = {str(int.from_bytes(base64.b64decode(p)[1:5], "big")) for p in parts if p is not None}
+    assert events("in front", tmp_path)[1] == written
+    assert all(written.values())

@@ -497,6 +497,7 @@ def test_a_column_that_appears_is_told_and_changes_no_verdict(table: Table) -> N
     assert table.metric("schema_drift_columns", "source") == 0
     with table.busy():
         table.waits_until_closed(later)
+    assert [(b["side"], b["columns"]) for b in table.audit("schema_drift")] == [("target", ["colour"])]
     assert table.open() == {}
 
 

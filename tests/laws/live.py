@@ -14,7 +14,7 @@ import orjson
 from stream_recon.audit.chain import body_hash
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.summary import accounting
-from stream_recon.model.digest import End, Flag, Record, Stall, Undecodable
+from stream_recon.model.digest import Drift, End, Flag, Record, Stall, Undecodable
 from tests.laws.expect import tree
 from tests.laws.records import (
     Json,
@@ -349,6 +349,37 @@ def stalled(room: Path) -> list[str]:
     return wrong
 
 
+# ---- schema drift --------------------------------------------------------------------------------------------------------
+
+
+def drifted(room: Path) -> list[str]:
+    """Each column that appears is said once for a side, and no window closes or changes by it."""
+    told_of = [
+        (Drift("hand", "t", ("colour", "size")), ("t", ["colour", "size"])),
+        (Drift("hand", "t", ("size",)), None),
+        (Drift("hand", "s", ("size",)), ("s", ["size"])),
+        (Drift("hand", "t", ("age", "colour", "size")), ("t", ["age"])),
+        (Drift("hand", "t", ("age", "colour", "size")), None),
+    ]
+    events = heard(*FIRST, *(record for record, _ in told_of), End("hand"))
+    want: list[Json] = [
+        {
+            "type": "schema_drift",
+            "chain": "hand/t/0",
+            "topology": "hand",
+            "side": said[0],
+            "columns": said[1],
+            "time": stamp((len(FIRST) + n) * S),
+        }
+        for n, (_, said) in enumerate(told_of)
+        if said is not None
+    ]
+    found = [{k: v for k, v in e.items() if k not in {"seq", "prev"}} for e in of_type(events, "schema_drift")]
+    wrong = list(differ("said", found, want))
+    wrong += differ("windows", windows(events), windows(heard(*FIRST, End("hand"))))
+    return wrong
+
+
 Check = Callable[[Path], list[str]]
 LIVE: dict[str, Check] = {
     "a rebuild": rebuild,
@@ -362,4 +393,5 @@ LIVE: dict[str, Check] = {
     "a partition announced below its side": floor,
     "dead letters below a floor": floor_of_letters,
     "a stalled side": stalled,
+    "a column that appears": drifted,
 }

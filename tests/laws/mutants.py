@@ -711,6 +711,30 @@ def _() -> AbstractContextManager[object]:
     return instead(reconciler_module, "restore", make)
 
 
+@mutant("a column that appears is said again", "a column that appears")
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        def drift(self: Share, record: Any, appended: int) -> Any:
+            self.drifted = {}
+            return real(self, record, appended)
+
+        return drift
+
+    return instead(Share, "_drift", make)
+
+
+@mutant("a column that appeared is forgotten at a restart", "a column that appears")
+def _() -> AbstractContextManager[object]:
+    def make(real: Any) -> Any:
+        def restore(share: Share, data: bytes) -> None:
+            real(share, data)
+            share.drifted = {}
+
+        return restore
+
+    return instead(reconciler_module, "restore", make)
+
+
 # ---- proof -----------------------------------------------------------------------------------------------------------------
 
 

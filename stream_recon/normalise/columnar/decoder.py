@@ -50,6 +50,10 @@ class ColumnarDecoder:
         other = self._reference.decode_some(messages, left.tolist()) if len(left) else None
         return merged(self._schema, batches, other)
 
+    def schemas(self, messages: Messages) -> frozenset[str]:
+        """Of keys and values."""
+        return self._reference.schemas(messages)
+
     @property
     def seen(self) -> frozenset[str]:
         """Columns that templates and schemas had, and those of rows that were handed over."""

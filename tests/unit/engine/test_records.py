@@ -13,6 +13,7 @@ import pytest
 from stream_recon.errors import LogError
 from stream_recon.model.digest import (
     Block,
+    Drift,
     End,
     Feed,
     Lift,
@@ -31,7 +32,7 @@ from stream_recon.model.digest import (
 PAGE = (Path(__file__).resolve().parents[3] / "docs/spec/digest-log.md").read_text(encoding="utf-8")
 FEED = Feed("s", "source", (("a.b", "id", 0, 7),), "log", "complete", ("Ä", "id", "total"))
 OPEN = Open("t", "source", 10, 5, 1, 99, 4, "c0ffee", (FEED,), (Pair("x", "s", "y", "abba", ("id",), 2),), 3)
-RANGE = Range("s", "a.b", "id", 0, 7, 9, None, 1, None, 2, False, None, undecodable=(Undecodable(8, 1, 2),))
+RANGE = Range("s", "a.b", "id", 0, 7, 9, None, 1, None, 2, False, None, undecodable=(Undecodable(8, 1, 2),), schemas=("4", "7"))
 RECORDS: list[Record] = [
     OPEN,
     replace(OPEN, generation=1),
@@ -40,6 +41,7 @@ RECORDS: list[Record] = [
     Partition("t", "s", "a.b", "id2", 0, 0, None, 3),
     Stall("t", "s", 12, 5, False, 3),
     Stall("t", "s", None, 0, True),
+    Drift("t", "s", ("colour", "Ä"), 3),
     End("t", 3),
 ]
 
@@ -57,7 +59,7 @@ def test_columns_as_resolved_are_in_the_log() -> None:
     assert Feed("s", "source", (), "log", "complete").columns == ()
 
 
-@pytest.mark.parametrize("cls", [Open, Block, Lift, Partition, Stall, End])
+@pytest.mark.parametrize("cls", [Open, Block, Lift, Partition, Stall, Drift, End])
 def test_every_record_names_its_generation_and_is_of_the_first_unless_told(cls: type) -> None:
     (generation,) = [f for f in fields(cls) if f.name == "generation"]
     assert generation.default == 1
@@ -68,11 +70,14 @@ def test_an_unknown_kind_is_refused_with_the_ones_that_are_known() -> None:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema):
         pass
-    with pytest.raises(LogError, match="expected one of open, block, lift, partition, stall, end, got a record of kind 'nap'"):
+    with pytest.raises(
+        LogError, match="expected one of open, block, lift, partition, stall, drift, end, got a record of kind 'nap'"
+    ):
         decode(bytes(sink.getvalue()))
 
 
-def test_the_page_names_the_fields_of_a_stall() -> None:
-    section = PAGE.split("\n## 7. `stall`")[1].split("\n## ", maxsplit=1)[0]
+@pytest.mark.parametrize(("title", "cls"), [("7. `stall`", Stall), ("8. `drift`", Drift)])
+def test_the_page_names_the_fields(title: str, cls: type) -> None:
+    section = PAGE.split(f"\n## {title}")[1].split("\n## ", maxsplit=1)[0]
     first = section.split("\n\n")[1].split(".")[0]
-    assert re.findall(r"`([^`]+)`", first) == [f.name for f in fields(Stall)]
+    assert re.findall(r"`([^`]+)`", first) == [f.name for f in fields(cls)]

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_recon.engine.normaliser import Progress
+from stream_recon.engine.normaliser import Progress, home_partition
 from stream_recon.errors import BrokerError, InputError, StateError
 from stream_recon.limits import FLUSH_SECONDS
-from stream_recon.model.digest import Block, Counts, End, Partition, Range, encode
+from stream_recon.model.digest import Block, Counts, Drift, End, Partition, Range, encode
 from stream_recon.model.messages import Upstream
 from stream_recon.normalise.clock import ClockState
 from stream_recon.ports import Commit, Place, Polled, Stretch
@@ -117,6 +117,32 @@ def test_dead_letters_are_safe_before_their_position() -> None:
         1,
     )
     assert house.cluster.saved("s").views["shop/s"].progress.counts == Counts(rows=1, dead_letters=1)
+
+
+def test_a_column_that_appears_is_in_the_log_before_the_position_is_committed_and_each_worker_says_it_once() -> None:
+    house = House(4)
+    opened = house.open(columns={"s": COLUMNS - {"value"}})
+    home = home_partition(Upstream("s", "", 0), 4)
+    hand = house.hand(opened)
+    filled(house, range(3))
+    filled(house, range(3), 0, "t")
+    hand.writer.deaf = {home}
+    hand.run(3)
+    assert committed(house) == 0
+    hand.writer.deaf = set()
+    hand.run(3)
+    assert committed(house) == 3
+    for n in range(3):
+        filled(house, range(n, n + 1))
+        hand.run(1)
+    drift = Drift("shop", "s", ("value",))
+    assert [house.said(h, Drift) for h in range(4)] == [[drift] if h == home else [] for h in range(4)]
+    other = house.hand(opened, hold=False)
+    hand.source.close()
+    other.source.give(*house.places(other))
+    filled(house, range(3))
+    other.run(3)
+    assert house.said(home, Drift) == [drift, drift]
 
 
 def test_positions_are_committed_once_a_second_and_only_if_they_moved() -> None:
