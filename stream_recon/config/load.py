@@ -217,6 +217,7 @@ def _plan(document: Document, topology: Topology) -> TopologyPlan:
         parallelism=topology.parallelism,
         dead_letters_max_share=topology.dead_letters.max_share,
         dead_letters_over=topology.dead_letters.over,
+        dead_letters_masked=topology.dead_letters.payload == "masked",
         forget_deleted=topology.forget_deleted,
         max_ahead=topology.max_ahead,
         max_buffer=topology.max_buffer,

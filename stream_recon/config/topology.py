@@ -73,6 +73,7 @@ FormatName = Annotated[
 OrderName = Annotated[str, _choice([o.value for o in Order]), WithJsonSchema({"enum": [o.value for o in Order]})]
 HistoryName = Annotated[str, _choice([h.value for h in History]), WithJsonSchema({"enum": [h.value for h in History]})]
 UnicodeName = Annotated[str, _choice(["none", "nfc"]), WithJsonSchema({"enum": ["none", "nfc"]})]
+PayloadName = Annotated[str, _choice(["none", "masked"]), WithJsonSchema({"enum": ["none", "masked"]})]
 ModeName = Annotated[
     str,
     _choice(["state"], {"changes": "write mode: state, or leave the line out"}),
@@ -189,6 +190,7 @@ class DeadLetters(Model):
 
     max_share: Share = 0.05
     over: PositiveDuration = 10 * 60_000_000
+    payload: PayloadName = Field("none", description="masked: with names of columns, kinds and sizes of values")
 
 
 class Compare(Model):

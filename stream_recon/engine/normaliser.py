@@ -75,12 +75,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A dead letter with its coordinates, for the dead-letter topic."""
+    """A dead letter with its coordinates, for the dead-letter topic. ``masked``: its payload, if that is allowed."""
 
     upstream: Upstream
     offset: int
     timestamp: int
     letter: DeadLetter
+    masked: Any = None
 
 
 def home_partition(upstream: Upstream, parallelism: int) -> int:
@@ -102,7 +103,10 @@ class Normaliser:
         parallelism: int,
         large: int = 0,
         generation: int = 1,
+        masks: bool = False,
     ) -> None:
+        """``masks``: dead letters carry their masked payload."""
+        self._masks = masks
         self._topology = topology
         self._generation = generation
         self._decoder = decoder
@@ -220,7 +224,13 @@ class Normaliser:
         self._schemas.setdefault(upstream, set()).update(self._decoder.schemas(messages))
         if len(rows) and upstream not in self._first:
             self._first[upstream] = int(stamps.time[0])
-        return [SetAside(upstream, int(messages.offset[d.message]), int(messages.timestamp[d.message]), d) for d in decoded.dead]
+        return [self._set_aside(messages, letter) for letter in decoded.dead]
+
+    def _set_aside(self, messages: Messages, letter: DeadLetter) -> SetAside:
+        at = letter.message
+        value = messages.value[at].as_py() if self._masks else None
+        masked = None if value is None else self._decoder.masked(value)
+        return SetAside(messages.upstream, int(messages.offset[at]), int(messages.timestamp[at]), letter, masked)
 
     def lift(self, upstream: Upstream, to: int) -> None:
         """Notes a lift of a quiet partition; call ``flush`` first: the lift stands at the next position."""

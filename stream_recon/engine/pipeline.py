@@ -262,7 +262,7 @@ class Pipeline:
 
 
 def dead_letter(topology: str, view: View, letter: SetAside) -> bytes:
-    """The message's coordinates and why it was not understood; never its payload."""
+    """The message's coordinates and why it was not understood; of its payload at most the shape."""
     body = {
         "topology": topology,
         "side": view.side.name,
@@ -279,6 +279,8 @@ def dead_letter(topology: str, view: View, letter: SetAside) -> bytes:
         body["key"] = shown_key(letter.letter.key_text, [c.name for c in view.feed.key_columns])
     if view.id != view.side.name:
         body["view"] = view.id
+    if letter.masked is not None:
+        body["payload"] = letter.masked
     return orjson.dumps(body)
 
 
@@ -290,7 +292,8 @@ def normaliser(
     clock = FeedClock(view.side.out_of_orderness, view.side.max_future, bare)
     large = len(view.feed.large_columns)
     name = layout.plan.name
-    return Normaliser(name, decoder, clock, progress, parallelism=parallelism, large=large, generation=generation)
+    masks = layout.plan.dead_letters_masked
+    return Normaliser(name, decoder, clock, progress, parallelism=parallelism, large=large, generation=generation, masks=masks)
 
 
 def _place(upstream: Upstream) -> tuple[str, int]:

@@ -187,6 +187,7 @@ class TopologyPlan:
     parallelism: int | None = None
     dead_letters_max_share: float = 0.05
     dead_letters_over: int = 600_000_000
+    dead_letters_masked: bool = False
     forget_deleted: int = 7 * 86_400_000_000
     max_ahead: int = 3_600_000_000
     max_buffer: int = 8 * 1024**3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from stream_recon.model.messages import Decoded, Messages
 
@@ -16,6 +16,10 @@ class Decoder(Protocol):
 
     def schemas(self, messages: Messages) -> frozenset[str]:
         """Ids of the schemas that messages name, of those that were decoded with; none in formats without."""
+        ...
+
+    def masked(self, value: bytes) -> Any:
+        """What may be told of a message that could not be understood: its shape as JSON values, no value of its row."""
         ...
 
     @property

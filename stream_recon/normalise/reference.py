@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stream_recon.errors import ConfigError
+from stream_recon.errors import ConfigError, Refused
 from stream_recon.model.messages import DeadLetter, Decoded, Messages, rows_schema
 from stream_recon.model.plan import FeedPlan, Format
 from stream_recon.normalise.avro.book import SchemaBook
@@ -18,14 +18,16 @@ from stream_recon.normalise.formats import MessageFormat, Row
 from stream_recon.normalise.formats.canal import Canal
 from stream_recon.normalise.formats.connect import ConnectReader
 from stream_recon.normalise.formats.debezium import Debezium
+from stream_recon.normalise.formats.documents import DocumentReader
 from stream_recon.normalise.formats.flattened import is_added
 from stream_recon.normalise.formats.json import PlainJson
 from stream_recon.normalise.formats.maxwell import Maxwell
+from stream_recon.normalise.masking import masked
 from stream_recon.normalise.row_reader import RowReader, key_text
 
 
-def message_format(feed: FeedPlan, rows: RowReader, book: SchemaBook | None) -> MessageFormat:
-    """The format of a feed; ``book``: schemas, where its messages name them."""
+def message_format(feed: FeedPlan, rows: RowReader, avro: AvroReader | None) -> MessageFormat:
+    """The format of a feed; ``avro`` reads what names its schemas."""
     if feed.format is Format.JSON:
         return PlainJson(rows)
     if feed.format is Format.CANAL_JSON:
@@ -34,8 +36,7 @@ def message_format(feed: FeedPlan, rows: RowReader, book: SchemaBook | None) -> 
         return Maxwell(rows)
     if feed.format is Format.DEBEZIUM_JSON:
         return Debezium(rows, ConnectReader(), ConnectReader())
-    assert book is not None, "Avro needs schemas"
-    avro = AvroReader(book)
+    assert avro is not None, "Avro needs schemas"
     return Debezium(rows, AvroOrJson(avro), avro)
 
 
@@ -53,7 +54,9 @@ class ReferenceDecoder:
         self._decoded = 0
         self._book = book
         self._rows = RowReader(feed)
-        self._format = message_format(feed, self._rows, book)
+        avro = None if book is None else AvroReader(book)
+        self._format = message_format(feed, self._rows, avro)
+        self._documents: DocumentReader = avro or ConnectReader()
 
     def schemas(self, messages: Messages) -> frozenset[str]:
         """Of keys and values."""
@@ -92,6 +95,13 @@ class ReferenceDecoder:
                 control.append(at)
         assert len({row[0] for row in rows}) + len(control) + len(dead) == len(which)
         return Decoded(self._batch(rows), np.array(control, np.int32), tuple(dead))
+
+    def masked(self, value: bytes) -> Any:
+        """What may be told of a message that could not be understood."""
+        try:
+            return masked(self._documents.read(value, is_envelope=self._rows.feed.format is Format.DEBEZIUM_JSON).payload)
+        except Refused:
+            return f"{len(value)} octets"
 
     def _columns(self, message: int, index: int, row: Row) -> tuple[Any, ...]:
         text = None if row.key is None else key_text(row.key)

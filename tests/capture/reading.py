@@ -9,6 +9,7 @@ from stream_recon.cli.schemas import book_of
 from stream_recon.model.messages import Messages
 from stream_recon.model.plan import ColumnPlan, FeedPlan, Format, TypeRule
 from stream_recon.normalise.avro.book import SchemaBook
+from stream_recon.normalise.avro.reader import AvroReader
 from stream_recon.normalise.canonical import Cell, framed
 from stream_recon.normalise.formats import Outcome
 from stream_recon.normalise.reference import ReferenceDecoder, message_format
@@ -58,7 +59,7 @@ def assert_alike(plan: FeedPlan, messages: Messages) -> None:
 
 def outcomes(plan: FeedPlan, messages: Messages, book: SchemaBook | None = None) -> list[Outcome]:
     """What becomes of each message."""
-    read = message_format(plan, RowReader(plan), book)
+    read = message_format(plan, RowReader(plan), None if book is None else AvroReader(book))
     found = zip(messages.key.to_pylist(), messages.value.to_pylist(), messages.timestamp.tolist(), strict=True)
     return [read.decode(key, value, timestamp) for key, value, timestamp in found]
 

@@ -25,7 +25,7 @@ SECRETS = [
     int(NUMBER).to_bytes(8, "big"),
     b"1987-06-05",
 ]
-STATE_KEPT = topology(dead_letters={"max_share": "100%"})
+STATE_KEPT = topology(dead_letters={"max_share": "100%", "payload": "masked"})
 
 
 def values(**other: Any) -> dict[str, Any]:

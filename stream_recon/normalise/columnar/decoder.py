@@ -10,6 +10,7 @@ Refuses nothing itself: a message that the reference would refuse is one it is i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,10 @@ class ColumnarDecoder:
     def schemas(self, messages: Messages) -> frozenset[str]:
         """Of keys and values."""
         return self._reference.schemas(messages)
+
+    def masked(self, value: bytes) -> Any:
+        """What may be told of a message that could not be understood."""
+        return self._reference.masked(value)
 
     @property
     def seen(self) -> frozenset[str]:
