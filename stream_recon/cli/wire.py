@@ -14,7 +14,6 @@ import orjson
 from stream_recon.adapters.embedded import EmbeddedLog
 from stream_recon.adapters.recordings import PartitionRecording, fingerprint, read_recordings
 from stream_recon.adapters.rocks import RocksStore
-from stream_recon.adapters.scratch import scratch
 from stream_recon.cli.schemas import book_of
 from stream_recon.config.identity import configuration_hash, rules_id
 from stream_recon.config.resolve import resolve_feeds, unused_settings
@@ -38,7 +37,7 @@ Report = Callable[[str, int, int], None]
 def decoder(feed: FeedPlan) -> Decoder:
     """The decoder that a feed gets."""
     book = book_of(feed)
-    return ColumnarDecoder(feed, ReferenceDecoder(feed, book), None if book is None else (book, scratch))
+    return ColumnarDecoder(feed, ReferenceDecoder(feed, book), book)
 
 
 def replay(

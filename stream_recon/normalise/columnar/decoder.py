@@ -17,7 +17,6 @@ import numpy as np
 from stream_recon.model.messages import Decoded, Messages, rows_schema
 from stream_recon.model.plan import FeedPlan
 from stream_recon.normalise.avro.book import SchemaBook
-from stream_recon.normalise.columnar.avro.container import Scratch
 from stream_recon.normalise.columnar.merge import merged
 from stream_recon.normalise.columnar.rows import RowMaker
 from stream_recon.normalise.reference import ReferenceDecoder
@@ -34,11 +33,11 @@ class Statistics:
 class ColumnarDecoder:
     """Gives the same bytes as the reference decoder. Holds templates and a DataFusion session: one for each thread."""
 
-    def __init__(self, feed: FeedPlan, reference: ReferenceDecoder, avro: tuple[SchemaBook, Scratch] | None = None) -> None:
-        """``avro``: for messages in Avro the schemas that they name, and files to read them from."""
+    def __init__(self, feed: FeedPlan, reference: ReferenceDecoder, book: SchemaBook | None = None) -> None:
+        """``book``: the schemas that messages name."""
         self._reference = reference
         self._schema = rows_schema(len(feed.large_columns))
-        self._rows = RowMaker(feed, avro) if RowMaker.can(feed) else None
+        self._rows = RowMaker(feed, book) if RowMaker.can(feed) else None
         self._vectorised = 0
         self._handed_over = 0
 

@@ -95,25 +95,25 @@ def connect_decimal(scale: int) -> Reader:
     assert 0 <= scale <= 18
 
     def read(cells: Cells) -> Column:
-        return unscaled(*decoded(cells), scale, cells.null)
+        data, offsets, good = decoded(cells)
+        padded = np.concatenate([data, np.zeros(16, np.uint8)])
+        return unscaled(padded, offsets[:-1], np.diff(offsets), good, scale, cells.null)
 
     return read
 
 
-def unscaled(data: Bytes, offsets: Ints, good: Bools, scale: int, null: Bools) -> Column:
-    """Two's complements of at most 8 bytes, ``scale`` digits of them behind the point."""
-    size = np.diff(offsets)
+def unscaled(data: Bytes, start: Ints, size: Ints, good: Bools, scale: int, null: Bools) -> Column:
+    """Two's complements of at most 8 bytes, ``scale`` digits of them behind the point; behind ``data`` there are 8 bytes more."""
     good &= (size > 0) & (size <= 8)
-    value = big_endian(data, offsets, np.where(good, size, 8))
+    value = big_endian(data, start, np.where(good, size, 8))
     good &= value != np.iinfo(np.int64).min
     return Column(N, scaled(value, scale, good), good | null)
 
 
-def big_endian(data: Bytes, offsets: Ints, size: Ints) -> Ints:
-    """The signed integers of ``size`` (1 to 8) bytes at each offset."""
-    padded = np.concatenate([data, np.zeros(16, np.uint8)])
-    words: Ints = np.ndarray((len(padded) - 8,), dtype=">i8", buffer=padded.data, strides=(1,))
-    return words[offsets[:-1]].astype(np.int64) >> (64 - 8 * size)
+def big_endian(data: Bytes, start: Ints, size: Ints) -> Ints:
+    """The signed integers of ``size`` (1 to 8) bytes at each place."""
+    words: Ints = np.ndarray((len(data) - 8,), dtype=">i8", buffer=data.data, strides=(1,))
+    return words[start].astype(np.int64) >> (64 - 8 * size)
 
 
 def scaled(value: Ints, scale: int, valid: Bools) -> pa.BinaryArray:

@@ -13,7 +13,6 @@ from stream_recon.model.plan import BINLOG, FeedPlan, Format
 from stream_recon.normalise.avro.book import SchemaBook
 from stream_recon.normalise.columnar import events as ev
 from stream_recon.normalise.columnar.avro.carrier import AvroCarrier
-from stream_recon.normalise.columnar.avro.container import Scratch
 from stream_recon.normalise.columnar.buffers import Bools, Ints, Path
 from stream_recon.normalise.columnar.carrier import Carrier, Fields, Written, wanted
 from stream_recon.normalise.columnar.digests import Digests
@@ -44,7 +43,7 @@ class _Group:
 class RowMaker:
     """Makes the rows of one feed. Its state is caches only: what was decoded before never changes a row."""
 
-    def __init__(self, feed: FeedPlan, avro: tuple[SchemaBook, Scratch] | None = None) -> None:
+    def __init__(self, feed: FeedPlan, book: SchemaBook | None = None) -> None:
         self._feed = feed
         self._is_change = feed.format is not Format.JSON
         self._keys = feed.key_columns
@@ -52,7 +51,7 @@ class RowMaker:
         keyed = tuple((c.upstream or "",) for c in self._keys)
         paths = wanted(feed, is_change=self._is_change, envelope=ev.ENVELOPE)
         self._carrier: Carrier = (
-            JsonCarrier(paths, keyed, is_change=self._is_change) if avro is None else AvroCarrier(*avro, paths, keyed)
+            JsonCarrier(paths, keyed, is_change=self._is_change) if book is None else AvroCarrier(book, paths, keyed)
         )
         self._layouts = Layouts(feed, self._carrier)
         self._digests = Digests(feed)

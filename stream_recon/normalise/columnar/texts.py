@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -77,18 +77,21 @@ class Distinct:
     def column(self, cells: Cells, here: Bools) -> Column:
         """The items of the cells that are ``here``; the others are null."""
         coded = cells.raw(here).dictionary_encode()
-        items = [self.item(raw) for raw in coded.dictionary.to_pylist()]
-        texts = pa.array([None if item is None else item[1] for item in items], pa.binary())
-        text = texts.take(coded.indices)
-        tags = np.array([0 if item is None else ord(item[0]) for item in items] or [0], np.uint8)
-        sure = ~here | bools(text.is_valid())
-        if len(tags) == 1 or (tags == tags[0]).all():
-            return Column(int(tags[0]), text, sure)
-        return Column(tags[coded.indices.fill_null(0).to_numpy(zero_copy_only=False)], text, sure)
+        return spread([self.item(raw) for raw in coded.dictionary.to_pylist()], coded.indices, here)
 
     def __call__(self, cells: Cells) -> Column:
         """All cells that are not null."""
         return self.column(cells, ~cells.null)
+
+
+def spread(items: Sequence[Item | None], index: pa.Int32Array, here: Bools) -> Column:
+    """The item of each row, by its number (null: none); one that is ``here`` and has none is in doubt."""
+    text = pa.array([None if item is None else item[1] for item in items], pa.binary()).take(index)
+    tags = np.array([0 if item is None else ord(item[0]) for item in items] or [0], np.uint8)
+    sure = ~here | bools(text.is_valid())
+    if (tags == tags[0]).all():
+        return Column(int(tags[0]), text, sure)
+    return Column(tags[index.fill_null(0).to_numpy(zero_copy_only=False)], text, sure)
 
 
 def accept(_: Json) -> Item:

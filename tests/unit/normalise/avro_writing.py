@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stream_recon.adapters.scratch import scratch
 from stream_recon.model.messages import Decoded, Messages, Upstream
 from stream_recon.model.plan import ColumnPlan, FeedPlan, Format, Ids, TypeRule
 from stream_recon.model.schemas import SchemaText
@@ -305,7 +304,7 @@ def messages(pairs: Sequence[tuple[bytes | None, bytes | None]], *, before: int 
 def decoders(plan: FeedPlan, schemas: Schemas) -> tuple[ReferenceDecoder, ColumnarDecoder]:
     """Both decoders of a feed, each with a book of its own."""
     vectorised = ReferenceDecoder(plan, SchemaBook(schemas))
-    return ReferenceDecoder(plan, SchemaBook(schemas)), ColumnarDecoder(plan, vectorised, (SchemaBook(schemas), scratch))
+    return ReferenceDecoder(plan, SchemaBook(schemas)), ColumnarDecoder(plan, vectorised, SchemaBook(schemas))
 
 
 def promptly(decoder: ColumnarDecoder, batch: Messages) -> Decoded:

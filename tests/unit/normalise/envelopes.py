@@ -13,7 +13,6 @@ import fastavro
 import numpy as np
 import pyarrow as pa
 
-from stream_recon.adapters.scratch import scratch
 from stream_recon.model.messages import Decoded, Messages, Op, Upstream
 from stream_recon.model.plan import ColumnPlan, FeedPlan, Format, Ids, TypeRule
 from stream_recon.model.schemas import SchemaText
@@ -92,7 +91,7 @@ def decode(plan: FeedPlan, *pairs: tuple[Any, Any], schemas: Schemas | None = No
     reference = ReferenceDecoder(plan, book)
     batch = messages(*pairs)
     expected = reference.decode(batch)
-    found = ColumnarDecoder(plan, reference, None if book is None else (book, scratch)).decode(batch)
+    found = ColumnarDecoder(plan, reference, book).decode(batch)
     assert found.rows.to_pylist() == expected.rows.to_pylist()
     assert found.control.tolist() == expected.control.tolist()
     assert found.dead == expected.dead

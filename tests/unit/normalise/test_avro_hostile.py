@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from stream_recon.model.messages import Decoded
 from stream_recon.model.plan import TypeRule
 from stream_recon.normalise.avro.schema import Avro
-from stream_recon.normalise.columnar.avro.arrays import Arrays
 from stream_recon.normalise.columnar.avro.reading import Slow
+from stream_recon.normalise.columnar.avro.spans import Spans
+from stream_recon.normalise.columnar.buffers import packed
 from stream_recon.normalise.types.wire import Wire
 from tests.unit.normalise.avro_making import UNREAD, Maker, bent
 from tests.unit.normalise.avro_writing import (
@@ -190,6 +191,7 @@ def one_column(schema: Schema, values: list[Any], *, count: int = 20, declared: 
 STRUCT = record("S", {"gone": "null", "a": optional("int"), "b": optional("int"), "never": ["null"]})
 ENUM = {"type": "enum", "name": "E", "symbols": ["a", "b"]}
 INTS = {"type": "array", "items": "int"}
+LONGEST = b"\xff" * 9 + b"\1"
 UNHEARD = {"a": None, "b": 5, "gone": None, "never": None}
 
 
@@ -358,6 +360,40 @@ def test_octets_whose_base64_is_the_hex_of_the_placeholder_are_alike_for_both() 
     one_column("bytes", [base64.b64decode(UNREAD.encode().hex()), b"other"])
 
 
+def test_a_block_that_tells_its_octets_is_not_taken_for_the_end_of_an_array() -> None:
+    schemas, columns = Schemas(), {"id": "long", "c": INTS, "d": "string", "e": "int"}
+    octets, writer = schemas.add(envelope(columns)), Writer(envelope(columns))
+    made = [change("c", None, {"id": at, "c": [1], "d": "x", "e": 0}) for at in range(20)]
+    for at in range(0, 20, 2):
+        made[at]["after"] |= {"c": Octets(b"\1"), "d": Octets(b"\2x"), "e": Octets(b"\0")}  # or: one element, of one octet
+    pairs: Pairs = [(None, octets + writer.write(one)) for one in made]
+    reference, vectorised = decoders(feed({"id": None, "d": None, "e": None}), schemas)
+    wanted = reference.decode(messages(pairs))
+    check_same(wanted, vectorised.decode(messages(pairs)), 20)
+    assert len(wanted.dead) == 10
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        list(range(2_000)),
+        Octets(b"\2\2" * 20_000 + b"\0"),
+        Octets(b"\xfe\xff\xff\xff\x0f" + b"\2" * 20_000),
+        Octets(LONGEST),
+    ],
+    ids=["many elements", "many blocks", "fewer elements than claimed", "less than none"],
+)
+def test_arrays_of_any_length_end(value: Any) -> None:
+    schemas, columns = Schemas(), {"id": "long", "c": INTS}
+    octets, writer = schemas.add(envelope(columns)), Writer(envelope(columns))
+    pairs: Pairs = [
+        (None, octets + writer.write(change("c", None, {"id": at, "c": value if at % 8 else [7]}))) for at in range(24)
+    ]
+    reference, vectorised = decoders(feed({"id": None, "c": None}), schemas)
+    check_same(reference.decode(messages(pairs)), promptly(vectorised, messages(pairs)), 24)
+    assert vectorised.statistics().vectorised == 3
+
+
 def test_long_values_are_not_kept() -> None:
     read: list[Any] = []
 
@@ -366,9 +402,11 @@ def test_long_values_are_not_kept() -> None:
         return "j", b""
 
     slow = Slow(reader)
-    array = Arrays(pa.array(["x" * 5_000, "short"]), Avro("string", Wire("string")))
-    slow(array)
-    slow(array)
+    texts = packed(np.frombuffer(b"x" * 5_000 + b"short", np.uint8), np.array([0, 5_000, 5_005]))
+    none = np.zeros(2, np.int64)
+    values = Spans(texts, Avro("string", Wire("string")), none != 0, texts.offsets[:-1], texts.offsets[1:], none)
+    slow(values)
+    slow(values)
     assert [len(value) for value in read] == [5_000, 5, 5_000]
 
 

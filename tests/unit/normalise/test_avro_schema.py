@@ -7,12 +7,13 @@ import time
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from stream_recon.errors import Refused
+from stream_recon.normalise.avro.datum import DatumReader
 from stream_recon.normalise.avro.schema import MAX_DEPTH, MAX_NODES, Avro, parse_schema
-from stream_recon.normalise.columnar.avro.proof import proven
+from stream_recon.normalise.columnar.avro.walk import Walk, Want
+from stream_recon.normalise.columnar.buffers import packed
 from stream_recon.normalise.types.wire import Wire
 from tests.unit.normalise.avro_writing import (
     SOURCE,
@@ -274,17 +275,42 @@ def test_a_field_may_have_any_name_and_the_same_name_as_its_neighbour_in_another
     assert vectorised.statistics().vectorised == 20
 
 
+LONGEST = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\1"
+"""-2**63."""
+
+
 @pytest.mark.parametrize(
     ("spelling", "holds"),
     [
         (b"\2\4x\2\2\6", True),
-        (b"\2\4x\2\4\6", False),
-        (b"\x82\0\4x\2\2\6", False),
-        (b"\x82\0\4x\2\4\6", False),  # where the index would stand, were the number short, stands what it should be
+        (b"\2\4x\2\0", True),
+        (b"\2\4x\2\4\6", False),  # no such branch
+        (b"\2\4x\2\1\6", False),  # less than none
+        (b"\2\4x\2\2", False),
+        (b"\2\4x\2\2\6\0", False),
+        (b"\2\4x\2\2" + LONGEST, True),
+        (b"\2\4x\2\2" + LONGEST[:-1] + b"\2", False),  # 65 bits
+        (b"\2\4x\2\2" + LONGEST[:-1] + b"\x81\0", False),  # 11 octets
+        (b"\x82\0\4x\2\2\6", True),  # longer than need be
+        (b"\2\x82\x80\x80\x80\x80\x80\x80\x80\x80\0x\2\6", True),
+        (b"\xfe\xff\xff\xff\x0f\4x\2\2\6", True),
+        (b"\x80\x80\x80\x80\x10\4x\2\2\6", False),  # 2**31 is no int
+        (b"\2\3x\2\2\6", False),  # a length below nothing
+        (b"\2\x7ex\2\2\6", False),  # behind the end
+        (b"\2" + LONGEST + b"x\2\6", False),
+        (b"\2\4\xc3\xa9\2\6", True),
+        (b"\2\4\xc3\x28\2\6", False),  # not UTF-8
     ],
 )
-def test_values_are_proven_by_the_one_shortest_spelling(spelling: bytes, holds: bool) -> None:
-    node = parsed(record("R", {"a": "int", "s": "string", "u": optional("int")}))
-    datums = pa.array([{"f0": 1, "f1": "x\2", "f2": 3}], pa.struct({"f0": pa.int32(), "f1": pa.string(), "f2": pa.int32()}))
-    data = np.frombuffer(b"??" + spelling, np.uint8)
-    assert proven(node, datums, data, np.array([2]), np.array([len(data)])).tolist() == [holds]
+def test_a_walk_believes_what_the_reference_believes(spelling: bytes, holds: bool) -> None:
+    node = parsed(record("R", {"a": "int", "s": "string", "u": optional("long")}))
+    data = b"??" + spelling
+    walk = Walk(packed(np.frombuffer(data + b"\6\6\6", np.uint8), np.array([0])), np.array([2]), np.array([len(data)]))
+    walk.read(node, Want())
+    assert walk.good.tolist() == [holds]
+    try:
+        DatumReader(node).read(spelling)
+    except Refused:
+        assert not holds
+    else:
+        assert holds

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pytest
 
 from stream_recon.adapters.schemas import FileSchemas
-from stream_recon.adapters.scratch import scratch
 from stream_recon.model.messages import Messages, Op, Upstream
 from stream_recon.model.plan import ColumnPlan, FeedPlan, Format, Ids
 from stream_recon.normalise.avro.book import SchemaBook
@@ -153,7 +152,7 @@ def test_every_version_of_every_row_is_what_sql_wrote(capture: str) -> None:
     form, book = CAPTURES[capture]
     plan = FeedPlan("s", form, tuple(ColumnPlan(n, n, reads=(n,), key=n == "id") for n in NAMES))
     reference = ReferenceDecoder(plan, book)
-    columnar = ColumnarDecoder(plan, reference, None if book is None else (book, scratch))
+    columnar = ColumnarDecoder(plan, reference, book)
     found: dict[str, list[bytes | str]] = defaultdict(list)
     rows = []
     for part in messages(capture, ".orders"):

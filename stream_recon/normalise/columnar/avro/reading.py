@@ -11,14 +11,13 @@ import pyarrow.compute as pc
 
 from stream_recon.errors import Refused
 from stream_recon.model.plan import ColumnPlan, TypeRule
+from stream_recon.normalise.avro.datum import DatumReader
 from stream_recon.normalise.avro.schema import Avro
 from stream_recon.normalise.canonical import Item
 from stream_recon.normalise.columnar import binaries, numbers, times
-from stream_recon.normalise.columnar.avro.arrays import Arrays
-from stream_recon.normalise.columnar.avro.physical import json_value
-from stream_recon.normalise.columnar.buffers import Bools
-from stream_recon.normalise.columnar.cells import Column, bools, data_of, placeholders
-from stream_recon.normalise.columnar.texts import MAX_KEPT, MAX_KEPT_OCTETS, S
+from stream_recon.normalise.columnar.avro.spans import Spans
+from stream_recon.normalise.columnar.cells import Column, bools, data_of, placeholders, text_view
+from stream_recon.normalise.columnar.texts import MAX_KEPT, MAX_KEPT_OCTETS, S, spread
 from stream_recon.normalise.types import reader as reference_reader
 from stream_recon.normalise.types.scalars import scale_of
 from stream_recon.normalise.types.unavailable import is_unavailable
@@ -26,7 +25,7 @@ from stream_recon.normalise.types.values import Json
 from stream_recon.normalise.types.wire import Options, Wire
 from stream_recon.normalise.types.zones import load_zone
 
-Reader = Callable[[Arrays], Column]
+Reader = Callable[[Spans], Column]
 
 _BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
 _TEXTS = frozenset({None, "io.debezium.data.Enum", "io.debezium.data.Xml", "io.debezium.data.Ltree", "io.debezium.data.Tsvector"})
@@ -58,7 +57,7 @@ def reader_of(column: ColumnPlan, wire: Wire | None, nfc: bool) -> Reader:
     return fast or Slow(reference_reader(column.type, wire, options))
 
 
-def absent(values: Arrays) -> Column:
+def absent(values: Spans) -> Column:
     """Nothing is there."""
     return Column(S, pa.nulls(len(values), pa.binary()), np.ones(len(values), np.bool_))
 
@@ -118,167 +117,141 @@ def _declared(rule: TypeRule, wire: Wire, options: Options) -> Reader | None:
     return None
 
 
-def _taken(values: Arrays, kinds: tuple[str, ...]) -> Bools:
-    """Rows that hold a value, if the part is of such a kind; else none."""
-    return ~values.null if values.node.kind in kinds else np.zeros(len(values), np.bool_)
-
-
 def strings(nfc: bool) -> Reader:
     """Text as it is; with ``nfc`` what is not ASCII is in doubt (see ``texts.strings``)."""
 
-    def read(values: Arrays) -> Column:
+    def read(values: Spans) -> Column:
         if values.node.kind not in ("string", "enum"):
             return _doubt(values)
-        array = values.array if values.node.kind == "string" else _labels(values)
-        text = array.view(pa.binary())
+        text = values.octets() if values.node.kind == "string" else _labels(values)
         sure = ~placeholders(text)
         if nfc:
-            sure &= bools(pc.string_is_ascii(array))
+            sure &= bools(pc.string_is_ascii(text_view(text)))
         return Column(S, text, sure | values.null)
 
     return read
 
 
-def _labels(values: Arrays) -> pa.StringArray:
-    """An enum's symbols: ``physical`` calls them s0, s1 ..."""
-    coded = values.array.dictionary_encode()
-    symbols = [None if one is None else values.node.symbols[int(one[1:])] for one in coded.dictionary.to_pylist()]
-    return pa.array(symbols, pa.string()).take(coded.indices)
+def _labels(values: Spans) -> pa.BinaryArray:
+    symbols = pa.array([symbol.encode("utf-8") for symbol in values.node.symbols], pa.binary())
+    return symbols.take(pa.array(np.clip(values.number, 0, len(symbols) - 1), mask=values.null))
 
 
 def integers(bits: int) -> Reader:
     """Integers of so many bits."""
 
-    def read(values: Arrays) -> Column:
-        if values.node.kind not in ("int", "long"):
-            return _doubt(values)
-        text = values.array.cast(pa.string()).view(pa.binary())
-        sure = np.ones(len(values), np.bool_)
-        if bits < (32 if values.node.kind == "int" else 64):
-            value, _ = values.integers()
-            sure = (value >= -(1 << (bits - 1))) & (value < 1 << (bits - 1))
-        return Column(numbers.N, text, sure)
+    def read(values: Spans) -> Column:
+        value, valid = values.integers()
+        text = pa.array(value, mask=~valid).cast(pa.string()).view(pa.binary())
+        if bits < 64:
+            valid &= (value >= -(1 << (bits - 1))) & (value < 1 << (bits - 1))
+        return Column(numbers.N, text, valid | values.null)
 
     return read
 
 
-def boolean(values: Arrays) -> Column:
+def boolean(values: Spans) -> Column:
     """Booleans."""
-    valid = _taken(values, ("boolean",))
-    if not valid.any():
-        return Column(numbers.B, pa.nulls(len(values), pa.binary()), values.null)
-    return Column(numbers.B, numbers.bits_text(bools(values.array), valid), valid | values.null)
+    valid = ~values.null & (values.node.kind == "boolean")
+    return Column(numbers.B, numbers.bits_text(values.texts.data[values.start] == 1, valid), valid | values.null)
 
 
-def booleans_of_numbers(values: Arrays) -> Column:
+def booleans_of_numbers(values: Spans) -> Column:
     """1 and 0; any other number is for the reference to refuse."""
     value, valid = values.integers()
     valid &= (value == 0) | (value == 1)
     return Column(numbers.B, numbers.bits_text(value == 1, valid), valid | values.null)
 
 
-def floats(values: Arrays) -> Column:
+def floats(values: Spans) -> Column:
     """Float64, and float32 widened exactly."""
-    valid = _taken(values, ("float", "double"))
-    if not valid.any():
-        return Column(numbers.F, pa.nulls(len(values), pa.binary()), values.null)
-    value = values.array.fill_null(0.0).to_numpy(zero_copy_only=False).astype(np.float64)
-    valid &= np.isfinite(value)
+    if values.node.kind not in ("float", "double"):
+        return _doubt(values)
+    words = values.words()
+    if values.node.kind == "float":
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            value = words.astype(np.uint32).view(np.float32).astype(np.float64)
+    else:
+        value = words.view(np.float64)
+    valid = ~values.null & np.isfinite(value)
     return numbers.float_texts(np.where(valid, value, 0.0), valid, values.null)
 
 
-def octets(values: Arrays) -> Column:
+def octets(values: Spans) -> Column:
     """Bytes; Debezium's placeholder is in doubt."""
     if values.node.kind != "bytes":
         return _doubt(values)
-    data, offsets = data_of(values.array)
-    text = binaries.hex_of(data[: int(offsets[-1])], offsets)
-    null = values.null
-    sure = ~bools(pc.is_in(values.array, _PLACEHOLDERS))
-    return Column(binaries.X, binaries.masked(text, ~null), sure | null)
+    sent = values.octets()
+    text = binaries.hex_of(*data_of(sent))
+    sure = ~bools(pc.is_in(sent, _PLACEHOLDERS))
+    return Column(binaries.X, binaries.masked(text, ~values.null), sure | values.null)
 
 
 def decimals(scale: int) -> Reader:
     """Two's complements of at most 8 octets."""
 
-    def read(values: Arrays) -> Column:
+    def read(values: Spans) -> Column:
         if values.node.kind != "bytes":
             return _doubt(values)
-        data, offsets = data_of(values.array)
-        null = values.null
-        column = numbers.unscaled(data, offsets, ~null, scale, null)
-        return Column(column.tag, column.text, column.sure)
+        return numbers.unscaled(values.texts.data, values.start, values.end - values.start, ~values.null, scale, values.null)
 
     return read
 
 
-def stamp_texts(values: Arrays) -> Column:
+def stamp_texts(values: Spans) -> Column:
     """ISO 8601 in UTC."""
     if values.node.kind != "string":
         return _doubt(values)
-    null = values.null
-    data, start, size = values.octets()
-    return times.iso_texts(data, start, size, ~null, null)
+    return times.iso_texts(values.texts.data, values.start, values.end - values.start, ~values.null, values.null)
 
 
-def uuids(values: Arrays) -> Column:
+def uuids(values: Spans) -> Column:
     """Lower-case UUIDs with dashes; another spelling is in doubt."""
     if values.node.kind != "string":
         return _doubt(values)
-    null = values.null
-    data, start, size = values.octets()
-    good = binaries.are_uuids(data, start, ~null & (size == 36))
-    return Column(binaries.U, values.array.view(pa.binary()), good | null)
+    good = binaries.are_uuids(values.texts.data, values.start, ~values.null & (values.end - values.start == 36))
+    return Column(binaries.U, values.octets(), good | values.null)
 
 
-def _doubt(values: Arrays) -> Column:
+def _doubt(values: Spans) -> Column:
     """What a kernel does not read."""
     return Column(S, pa.nulls(len(values), pa.binary()), values.null)
 
 
 class Slow:
-    """The reference's own reading, value by value: each distinct one once where Arrow can tell them apart."""
+    """The reference's own reading, value by value: each distinct one once."""
 
     def __init__(self, read: Callable[[Json], Item]) -> None:
         self._read = read
-        self._known: dict[object, Item | None] = {}
+        self._known: dict[tuple[Avro, bytes], Item | None] = {}
 
-    def __call__(self, values: Arrays) -> Column:
-        array = values.array
-        if pa.types.is_nested(array.type):
-            return _column([self._item(values.node, one) for one in array.to_pylist()], values.null)
-        coded = array.dictionary_encode()
+    def __call__(self, values: Spans) -> Column:
+        coded = values.octets().dictionary_encode()
         items = [self._kept(values.node, one) for one in coded.dictionary.to_pylist()]
-        column = _column(items, np.array([item is None for item in items], np.bool_))
-        index = coded.indices
-        text = column.text.take(index)
-        tag = column.tag if isinstance(column.tag, int) else column.tag[index.fill_null(0).to_numpy(zero_copy_only=False)]
-        return Column(tag, text, values.null | bools(text.is_valid()))
+        return spread(items, coded.indices, ~values.null)
 
-    def _kept(self, node: Avro, value: object) -> Item | None:
-        key = (node, value, str(value)) if isinstance(value, float) else (node, value)  # 0.0 == -0.0, and nan != nan
-        if key not in self._known:
-            item = self._item(node, value)
-            if isinstance(value, str | bytes) and len(value) > MAX_KEPT_OCTETS:
-                return item
+    def _kept(self, node: Avro, sent: bytes) -> Item | None:
+        try:
+            return self._known[node, sent]
+        except KeyError:
+            item = self._item(node, sent)
+        if len(sent) <= MAX_KEPT_OCTETS:
             if len(self._known) >= MAX_KEPT:
                 self._known.clear()
-            self._known[key] = item
-        return self._known[key]
+            self._known[node, sent] = item
+        return item
 
-    def _item(self, node: Avro, value: object) -> Item | None:
+    def _item(self, node: Avro, sent: bytes) -> Item | None:
         """None: null, refused, or unknown to the connector."""
-        if value is None:
-            return None
         try:
-            found = json_value(node, value)
+            found = _json(node, sent)
             return None if found is None or is_unavailable(found) else self._read(found)
-        except Refused:
+        except (Refused, UnicodeDecodeError):
             return None
 
 
-def _column(items: list[Item | None], null: Bools) -> Column:
-    text = pa.array([None if item is None else item[1] for item in items], pa.binary())
-    tags = np.array([0 if item is None else ord(item[0]) for item in items] or [0], np.uint8)
-    sure = null | bools(text.is_valid())
-    return Column(int(tags[0]) if (tags == tags[0]).all() else tags, text, sure)
+def _json(node: Avro, sent: bytes) -> Json:
+    """A value as the reference reads it. Raises ``Refused``."""
+    if node.kind == "string":
+        return sent.decode("utf-8")
+    return base64.b64encode(sent).decode("ascii") if node.kind == "bytes" else DatumReader(node).read(sent)
