@@ -6,6 +6,7 @@ outlives its supervisor. Exit codes as everywhere; any other is a crash, after w
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -74,6 +75,9 @@ class Failure:
     text: str
     code: int
 
+
+_COLLECT_AFTER: Final = 200_000
+"""New objects between two looks for cycles: a batch is 10,000 messages, each an object that is looked at, and in no cycle."""
 
 Report = NormaliseReport | ReconcileReport
 Stage = tuple[Callable[[], None], Callable[[], Report]]
@@ -193,6 +197,8 @@ def normalising(task: Task, tell: Tell = _silent) -> Iterator[Stage]:
     watch = Watch(worker, beats.last, time.monotonic, lifts=task.ends is None)
     worker.moved = lambda: tell(watch.report(messages))
     messages = 0
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
 
     def step() -> None:
         nonlocal messages

@@ -221,7 +221,7 @@ class Normaliser:
         self._progress[upstream] = Progress(stop, replace(clock, gone=gone, latest=latest), counts, at.filled)
         self._pending.setdefault(upstream, []).append(digest)
         self._undecodable.setdefault(upstream, []).extend(undecodable)
-        self._schemas.setdefault(upstream, set()).update(self._decoder.schemas(messages))
+        self._schemas.setdefault(upstream, set()).update(name for name, _ in decoded.named)
         if len(rows) and upstream not in self._first:
             self._first[upstream] = int(stamps.time[0])
         return [self._set_aside(messages, letter) for letter in decoded.dead]

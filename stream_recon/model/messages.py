@@ -147,11 +147,16 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A batch after decoding: every message is in exactly one of the three."""
+    """A batch after decoding: every message is in exactly one of ``rows``, ``control`` and ``dead``.
+
+    ``named``: ids of the schemas that keys and values were read with, and the messages, ascending, that name them; none in
+    formats without.
+    """
 
     rows: pa.RecordBatch
     control: npt.NDArray[np.int32]
     dead: tuple[DeadLetter, ...]
+    named: tuple[tuple[str, npt.NDArray[np.int64]], ...] = ()
 
     def split(self, counts: Sequence[int]) -> list[Decoded]:
         """What was decoded of each stretch of so many messages: the inverse of ``Messages.joined``."""
@@ -165,6 +170,7 @@ class Decoded:
             rows = self.rows.slice(first, last - first).set_column(0, self.rows.schema.field(0), own)
             control = self.control[(self.control >= base) & (self.control < base + count)] - np.int32(base)
             dead = tuple(replace(d, message=d.message - base) for d in self.dead if base <= d.message < base + count)
-            parts.append(Decoded(rows, control, dead))
+            cuts = ((name, which[slice(*np.searchsorted(which, [base, base + count]))] - base) for name, which in self.named)
+            parts.append(Decoded(rows, control, dead, tuple((name, which) for name, which in cuts if len(which))))
             base += count
         return parts

@@ -14,10 +14,6 @@ class Decoder(Protocol):
         """Every message becomes exactly one of rows, control record, dead letter (DESIGN 3.7, law 3)."""
         ...
 
-    def schemas(self, messages: Messages) -> frozenset[str]:
-        """Ids of the schemas that messages name, of those that were decoded with; none in formats without."""
-        ...
-
     def masked(self, value: bytes) -> Any:
         """What may be told of a message that could not be understood: its shape as JSON values, no value of its row."""
         ...

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from stream_recon.errors import ConfigError, Refused
@@ -40,6 +42,17 @@ def message_format(feed: FeedPlan, rows: RowReader, avro: AvroReader | None) -> 
     return Debezium(rows, AvroOrJson(avro), avro)
 
 
+def _named(book: SchemaBook, messages: Messages) -> tuple[tuple[str, npt.NDArray[np.int64]], ...]:
+    """Schemas that the book has by now, with the messages that name them."""
+    found: dict[str, set[int]] = {}
+    for part in (messages.key, messages.value):
+        for at, message in enumerate(part.to_pylist()):
+            name = None if message is None else book.named(message)
+            if name is not None:
+                found.setdefault(name, set()).add(at)
+    return tuple((name, np.array(sorted(which), np.int64)) for name, which in found.items())
+
+
 class ReferenceDecoder:
     """Decodes the messages of one feed. Raises ``ConfigError`` when made if the feed cannot work; nothing after."""
 
@@ -58,10 +71,6 @@ class ReferenceDecoder:
         self._format = message_format(feed, self._rows, avro)
         self._documents: DocumentReader = avro or ConnectReader()
 
-    def schemas(self, messages: Messages) -> frozenset[str]:
-        """Of keys and values."""
-        return frozenset() if self._book is None else self._book.named(messages.key) | self._book.named(messages.value)
-
     @property
     def seen(self) -> frozenset[str]:
         """Columns of the images that were read here; what a transformation adds to a flattened row is none."""
@@ -74,7 +83,8 @@ class ReferenceDecoder:
 
     def decode(self, messages: Messages) -> Decoded:
         """Every message, in order."""
-        return self.decode_some(messages, range(len(messages)))
+        found = self.decode_some(messages, range(len(messages)))
+        return found if self._book is None else replace(found, named=_named(self._book, messages))
 
     def decode_some(self, messages: Messages, which: Sequence[int]) -> Decoded:
         """The messages at these positions, in this order; ``message`` of a row is its position in all of ``messages``."""

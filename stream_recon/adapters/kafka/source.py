@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from itertools import groupby
+from itertools import pairwise
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -229,17 +230,19 @@ def consumer_defaults(cluster: Cluster, group: Group) -> dict[str, Any]:
 def _stretches(batch: Sequence[Message], headed: Mapping[str, Ids]) -> list[Stretch]:
     """Messages by partition, each in order of offset: one list a column, then Arrow."""
     by_place: dict[Any, list[Message]] = {}
-    start = 0
-    for place, run in groupby(zip(map(Message.topic, batch), map(Message.partition, batch), strict=True)):
-        stop = start + sum(1 for _ in run)
-        by_place.setdefault(place, []).extend(batch[start:stop])
-        start = stop
+    partition = np.fromiter(map(Message.partition, batch), np.int64, len(batch))
+    numbers = {topic: n for n, topic in enumerate(set(map(Message.topic, batch)))}
+    if len(numbers) > 1:
+        partition += np.fromiter(map(numbers.__getitem__, map(Message.topic, batch)), np.int64, len(batch)) << 32
+    bounds = [0, *(np.flatnonzero(np.diff(partition)) + 1).tolist(), len(batch)]
+    for start, stop in pairwise(bounds):
+        by_place.setdefault((batch[start].topic(), batch[start].partition()), []).extend(batch[start:stop])
     return [_stretch(place, messages, headed.get(place[0])) for place, messages in by_place.items()]
 
 
 def _stretch(place: Any, batch: Sequence[Message], ids: Ids | None) -> Stretch:
     offset: npt.NDArray[np.int64] = np.fromiter(map(Message.offset, batch), np.int64, len(batch))
-    timestamp: npt.NDArray[np.int64] = np.fromiter((t for _, t in map(Message.timestamp, batch)), np.int64, len(batch))
+    timestamp: npt.NDArray[np.int64] = np.fromiter(map(itemgetter(1), map(Message.timestamp, batch)), np.int64, len(batch))
     if int(timestamp.min()) < 0:
         raise InputError(
             f"{place[0]}/{place[1]} has messages without a time (offset {offset[timestamp.argmin()]}): they were written by a "

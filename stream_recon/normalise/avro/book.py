@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from stream_recon.errors import Refused
 from stream_recon.model.plan import Ids
 from stream_recon.model.schemas import SchemaText, told
-from stream_recon.normalise.avro.framing import GUID_OCTETS, id_octets
+from stream_recon.normalise.avro.framing import split
 from stream_recon.normalise.avro.schema import Avro, parse_schema
 from stream_recon.normalise.types.wire import Wire
 
@@ -67,13 +64,13 @@ class SchemaBook:
             raise Refused(f"schema id {told(octets)}: {found}")
         return found
 
-    def named(self, messages: pa.BinaryArray) -> frozenset[str]:
-        """Ids, as people know them, of the known schemas that messages name; other octets name none."""
-        found = set()
-        for octets in (id_octets(self.ids), GUID_OCTETS):
-            heads = pc.unique(pc.binary_slice(messages, 0, octets)).to_pylist()
-            found |= {h for h in heads if isinstance(self._known.get(h), Schema) and len(h) == octets}
-        return frozenset(map(told, found))
+    def named(self, message: bytes) -> str | None:
+        """The id, as people know it, of the schema that a message was read with; None: none was."""
+        try:
+            found = self._known.get(split(message, self.ids)[0])
+        except Refused:
+            return None
+        return found.told if isinstance(found, Schema) else None
 
     @staticmethod
     def _parsed(octets: bytes, text: SchemaText) -> Schema | str:

@@ -53,6 +53,11 @@ class Written(Protocol):
         """Their schema; None: none."""
         ...
 
+    @property
+    def told(self) -> str | None:
+        """The id by which they name it; None: by none."""
+        ...
+
 
 class ReadColumn(Protocol):
     """Reads the values of one column."""

@@ -9,7 +9,7 @@ Refuses nothing itself: a message that the reference would refuse is one it is i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,16 +43,15 @@ class ColumnarDecoder:
 
     def decode(self, messages: Messages) -> Decoded:
         """Every message becomes rows, a control record or a dead letter, in the order of the batch."""
-        batches, sure = self._rows.rows(messages) if self._rows is not None else ([], np.zeros(len(messages), np.bool_))
+        if self._rows is None:
+            self._handed_over += len(messages)
+            return self._reference.decode(messages)
+        batches, sure, named = self._rows.rows(messages)
         left = np.flatnonzero(~sure)
         self._handed_over += len(left)
         self._vectorised += len(messages) - len(left)
         other = self._reference.decode_some(messages, left.tolist()) if len(left) else None
-        return merged(self._schema, batches, other)
-
-    def schemas(self, messages: Messages) -> frozenset[str]:
-        """Of keys and values."""
-        return self._reference.schemas(messages)
+        return replace(merged(self._schema, batches, other), named=named)
 
     def masked(self, value: bytes) -> Any:
         """What may be told of a message that could not be understood."""

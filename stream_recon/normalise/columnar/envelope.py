@@ -35,6 +35,11 @@ class Prefix:
     wire: Wire | None
 
     @property
+    def told(self) -> str | None:
+        """Schemas in JSON have no id."""
+        return None
+
+    @property
     def trailing(self) -> int:
         return 1 if self.octets else 0
 

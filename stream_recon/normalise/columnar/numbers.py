@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -14,6 +16,8 @@ from stream_recon.normalise.columnar.shape import Kind
 
 N, F, B = ord("n"), ord("f"), ord("b")
 _EXACT = 2.0**53
+_TABLED = 4
+"""Fractions of so many digits are looked up: 10,000 texts."""
 _PLAIN_FROM, _PLAIN_TO = 1e-4, 1e10
 """Between these Arrow writes the shortest digits of a float64 without an exponent, as ECMAScript does; whole numbers apart."""
 
@@ -123,15 +127,27 @@ def scaled(value: Ints, scale: int, valid: Bools) -> pa.BinaryArray:
     unit = 10**scale
     size = np.abs(value)
     whole, rest = size // unit, size % unit
-    head = pa.array(whole, mask=~valid).cast(pa.string())
-    digits = np.full((len(value), scale + 1), 0x2E, np.uint8)
+    parts = [pa.array(whole, mask=~valid).cast(pa.string()), _fractions(rest, scale)]
+    if value.min(initial=0) < 0:
+        parts.insert(0, pa.array(["", "-"]).take(pa.array((value < 0).astype(np.int8))))
+    return pc.binary_join_element_wise(*parts, "").view(pa.binary())
+
+
+def _fractions(rest: Ints, scale: int) -> pa.StringArray:
+    """``.`` and ``scale`` digits without the zeros at their end; nothing for 0."""
+    if scale <= _TABLED:
+        return _fraction_table(scale).take(pa.array(rest.astype(np.int32)))
+    digits = np.full((len(rest), scale + 1), 0x2E, np.uint8)
     for i in range(scale, 0, -1):
         rest, digit = np.divmod(rest, 10)
         digits[:, i] = digit + 0x30
-    tail = binary(digits.ravel(), np.arange(len(value) + 1, dtype=np.int64) * (scale + 1)).view(pa.string())
-    tail = pc.utf8_rtrim(pc.utf8_rtrim(tail, "0"), ".")
-    sign = pa.array(["", "-"]).take(pa.array((value < 0).astype(np.int8)))
-    return pc.binary_join_element_wise(sign, head, tail, "").view(pa.binary())
+    tail = binary(digits.ravel(), np.arange(len(digits) + 1, dtype=np.int64) * (scale + 1)).view(pa.string())
+    return pc.utf8_rtrim(pc.utf8_rtrim(tail, "0"), ".")
+
+
+@cache
+def _fraction_table(scale: int) -> pa.StringArray:
+    return pa.array([f".{n:0{scale}d}".rstrip("0").rstrip(".") for n in range(10**scale)], pa.string())
 
 
 def floats(single: bool) -> Reader:

@@ -31,6 +31,9 @@ from stream_recon.normalise.columnar.json_carrier import JsonCarrier
 _US_PER_MS: Final = 1000
 
 
+_Sorted = list[tuple[Written, Ints]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Group:
     """Messages whose keys and values have one schema each; None: without a key that is an object, without a value."""
@@ -66,19 +69,21 @@ class RowMaker:
         """Upstream columns that were met."""
         return frozenset(self._carrier.seen)
 
-    def rows(self, messages: Messages) -> tuple[list[pa.RecordBatch], Bools]:
-        """Batches of rows, and which messages are in them, one row each; the others are in doubt."""
+    def rows(self, messages: Messages) -> tuple[list[pa.RecordBatch], Bools, tuple[tuple[str, Ints], ...]]:
+        """Batches of rows, and which messages are in them, one row each (others are in doubt), and schemas that are named."""
         sure = np.zeros(len(messages), np.bool_)
         batches = []
-        for group in self._groups(messages):
+        keys, unkeyed = self._carrier.keys(messages.key)
+        values, null = self._carrier.values(messages.value)
+        for group in self._groups(messages, keys, unkeyed, values, null):
             for batch, here in self._group_rows(messages, group):
                 sure[here] = True
                 batches.append(batch)
-        return batches, sure
+        return batches, sure, tuple((one.told, which) for one, which in (*keys, *values) if one.told is not None)
 
-    def _groups(self, messages: Messages) -> list[_Group]:
-        keys, unkeyed = self._carrier.keys(messages.key)
-        values, null = self._carrier.values(messages.value)
+    @staticmethod
+    def _groups(messages: Messages, keys: _Sorted, unkeyed: Ints, values: _Sorted, null: Ints) -> list[_Group]:
+        """Every message whose key and value can be read here, in one group."""
         keyed: list[tuple[Written | None, Ints]] = [*keys, (None, unkeyed)]
         valued: list[tuple[Written | None, Ints]] = [*values, (None, null)]
         keyed, valued = ([part for part in parts if len(part[1])] for parts in (keyed, valued))

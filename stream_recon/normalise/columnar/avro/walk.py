@@ -37,6 +37,10 @@ _MAX_ROUNDS: Final = 512
 """Elements of arrays and maps, one behind the other, that are walked in one batch. What has more goes to the reference decoder: a
 round here costs as much as some messages there.
 """
+_MAX_LOOKED_AT: Final = 64
+"""Octets of a string that are looked at word by word."""
+_HIGH: Final = np.array([int.from_bytes(b"\x80" * n, "little") for n in range(9)], np.uint64)
+"""The high bits of the first octets of a word, by how many there are."""
 _ALL = slice(None)
 Rows = Ints | slice
 """Which datums, ascending; the slice is all of them."""
@@ -61,7 +65,6 @@ class Walk:
         self._texts = texts
         self._words = texts.words()
         self._start, self._end = start, end
-        self._high: Ints | None = None
         self._doubtful: list[tuple[Ints, Ints, Ints]] = []
         self._rounds = _MAX_ROUNDS
 
@@ -168,13 +171,17 @@ class Walk:
         return ((bits >> np.uint64(1)) ^ -(bits & np.uint64(1))).view(np.int64), width, broken
 
     def _note_text(self, start: Ints, end: Ints, rows: Rows, there: Bools | None) -> None:
-        """Remembers strings that are not ASCII."""
-        if self._high is None:
-            self._high = np.zeros(len(self._texts.data) + 1, np.int32)
-            np.cumsum(self._texts.data >> 7, dtype=np.int32, out=self._high[1:])
-        other = self._high[start] != self._high[end]
-        if there is not None:
-            other &= there
+        """Remembers strings that are not ASCII, or too long for a look at each word."""
+        size = end - start if there is None else np.where(there, end - start, 0)
+        other = self._words[start] & _HIGH[np.minimum(size, 8)] != 0
+        longer = np.flatnonzero(size > 8)
+        at = 8
+        while len(longer) and at < _MAX_LOOKED_AT:
+            rest = size[longer] - at
+            other[longer] |= self._words[start[longer] + at] & _HIGH[np.minimum(rest, 8)] != 0
+            longer = longer[rest > 8]
+            at += 8
+        other[longer] = True
         if other.any():
             self._doubtful.append((start[other], end[other], np.arange(len(self.good))[rows][other]))
 
