@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # The first interpreter that is new enough and can make a virtual environment; `make PYTHON=/path/to/python3 ...` overrides.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: help setup demo demo-kafka broker test crash check soak format bench schemas lock clean
+.PHONY: help setup demo demo-kafka broker test crash check soak soak-sim format bench schemas lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ check: $(READY) ## format, lint, types, layers, quick tests: under a minute
 
 soak: $(READY) ## the laws on 1,500 seeded histories each way, about 20 minutes; RECON_SOAK_FROM=n begins at seed n
 	@RECON_SOAK_SEEDS=$${RECON_SOAK_SEEDS:-1500} $(BIN)/python -m pytest -q tests/laws/test_soak.py
+
+soak-sim: $(READY) ## the service in a simulated world on 5,000 seeds, about 10 minutes; RECON_SIM_SEEDS=n, RECON_SIM_FROM=n
+	@$(BIN)/stream-recon simulate --seeds $${RECON_SIM_SEEDS:-5000} --from $${RECON_SIM_FROM:-0}
 
 format: $(READY) ## put the code into form
 	@$(BIN)/ruff format .

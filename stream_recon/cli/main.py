@@ -229,6 +229,26 @@ def bench(
 
 
 @commands.command()
+def simulate(
+    topology: Annotated[
+        Path | None, typer.Argument(metavar="[TOPOLOGY]", help="Its times and pairs are tried; default: small ones.")
+    ] = None,
+    first: Annotated[int, typer.Option("--from", min=0, help="The first seed.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that try them; default: one a core.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Try the service in a simulated world: workers are killed and stopped, brokers go away, disks lose what was not synced.
+
+    The workers are the real ones; Kafka, disks and time are modelled, and a dual write with planted faults runs through them.
+    Each seed gives the same run every time. Exit code 3: a law did not hold.
+    """
+    from stream_recon.cli import simulating
+
+    raise typer.Exit(simulating.simulate(simulating.Options(topology, first, seeds, workers, as_json)))
+
+
+@commands.command()
 def formats(as_json: Json = False) -> None:
     """List the message formats, and what decides operation, time, key and types in each."""
     from stream_recon.cli.formats import show

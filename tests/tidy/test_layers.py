@@ -27,6 +27,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "engine": CORE | {"model", "config", "ports"},
     "adapters": frozenset({"model", "ports"}),
     "service": CORE | {"model", "config", "ports", "engine"},
+    "sim": CORE | {"model", "config", "ports", "engine", "service", "adapters"},
     "demo": CORE | {"model", "config", "ports", "engine"},
 }
 """Rooms that are not named here (``cli``) stand outside and may import everything."""

@@ -108,6 +108,16 @@ class Cluster:
         except KafkaException as error:
             raise ConfigError(f"kafka: {error.args[0].str()}; mend the topology's kafka settings for {self.name}") from error
 
+    # ---- time ----------------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Monotonic seconds, as all that waits for this cluster counts them."""
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass."""
+        time.sleep(seconds)
+
     # ---- errors --------------------------------------------------------------------------------------------------------
 
     def _note(self, error: KafkaError) -> None:

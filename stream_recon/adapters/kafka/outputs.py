@@ -8,7 +8,6 @@ or the other, and the committed position tells which. A cluster that is away is 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -88,15 +87,15 @@ class KafkaOutputs:
             Fenced: another worker holds the digest partition; nothing of this was put out.
             Undelivered: a topic does not take a message.
         """
-        began = time.monotonic()
+        began = self._cluster.now()
         while True:
             try:
                 self._once(messages, commit, membership())
             except KafkaException as error:
-                self._give_up(error, time.monotonic() - began, [topic for topic, _, _ in messages])
+                self._give_up(error, self._cluster.now() - began, [topic for topic, _, _ in messages])
                 if error.args[0].code() in _REBALANCING:
-                    time.sleep(_PAUSE_SECONDS)  # the client joins the new generation by itself, if we are still a member
-                    self._producer.abort_transaction(TRANSACTION_MS / 1000)
+                    self._cluster.wait(_PAUSE_SECONDS)  # the client joins the new generation by itself, if we are still a member
+                    self._abort()
                     continue
                 logger.warning("transaction of %s/%s: %s; it is settled and tried again", *self._place, error.args[0].str())
                 self._replace()
@@ -105,13 +104,25 @@ class KafkaOutputs:
             else:
                 break
         self.transactions += 1
-        self.seconds += time.monotonic() - began
+        self.seconds += self._cluster.now() - began
+
+    def _abort(self) -> None:
+        """Nothing of it had gone through: its end was never asked for."""
+        try:
+            self._producer.abort_transaction(TRANSACTION_MS / 1000)
+        except KafkaException as error:
+            if error.args[0].code() in _FENCED:
+                raise self._fenced(error) from error
+            self._replace()
+
+    def _fenced(self, error: KafkaException) -> Fenced:
+        return Fenced(f"digest partition {self._place[1]}: another worker holds it now ({error.args[0].str()})")
 
     def _give_up(self, error: KafkaException, seconds: float, topics: Sequence[str]) -> None:
         """Raises where another attempt cannot help."""
         cause = error.args[0]
         if cause.code() in _FENCED or (cause.code() in _REBALANCING and seconds > REBALANCE_SECONDS):
-            raise Fenced(f"digest partition {self._place[1]}: another worker holds it now ({cause.str()})") from error
+            raise self._fenced(error) from error
         if (self._failed or ("", cause))[1].code() in _FOR_GOOD:
             raise self._told(error, topics) from error
 
@@ -148,7 +159,7 @@ class KafkaOutputs:
                 if isinstance(error, Fenced):
                     raise
                 logger.warning("%s", error)
-                time.sleep(_PAUSE_SECONDS)
+                self._cluster.wait(_PAUSE_SECONDS)
             else:
                 return
 

@@ -6,7 +6,6 @@ whoever sends.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -52,7 +51,7 @@ class KafkaWriter:
                 return
             kind, milliseconds = message.timestamp()
             if kind == TIMESTAMP_LOG_APPEND_TIME:
-                self._clock = milliseconds * 1000, time.monotonic()
+                self._clock = milliseconds * 1000, self._cluster.now()
             done()
 
         place = -1 if partition is None else partition
@@ -96,7 +95,7 @@ class KafkaWriter:
         if self._clock is None:
             return None
         stamped, seen = self._clock
-        return stamped + int((time.monotonic() - seen) * 1_000_000)
+        return stamped + int((self._cluster.now() - seen) * 1_000_000)
 
     def close(self) -> None:
         """Drops what is not on its way yet."""

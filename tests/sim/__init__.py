@@ -1,0 +1,1 @@
+"""The simulator: that it runs, that it finds what is wrong, and the thousands of seeds."""

@@ -1,0 +1,211 @@
+"""Runs made for one thing that may happen: each by its name, on a handful of seeds, and judged by the same laws."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from stream_recon.engine import delivery
+from stream_recon.model.digest import Lift, decode
+from stream_recon.sim.broker import Record
+from stream_recon.sim.rows import Input, Written
+from stream_recon.sim.trial import Faults, Setting, Trial, small_plan
+from stream_recon.sim.world import BEGAN, SECOND
+from tests.sim.mutants import SCENARIO_MUTANTS
+
+PEACE = Faults(0, 0, 0)
+SEEDS = range(6)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def at(seconds: float) -> int:
+    return BEGAN + round(seconds * SECOND)
+
+
+def change(side: str, key: int, value: str | None, when: float, arrives: float | None = None, partition: int = 0) -> Written:
+    return Written(at(when), at(when if arrives is None else arrives), side, (side, partition), key, value)
+
+
+def given(trial: Trial, *changes: Written, honest: bool = True) -> Trial:
+    """The trial with this input."""
+    values: dict[str, dict[int, str | None]] = {s.name: {} for s in trial.setting.plan.sides}
+    for one in sorted(changes, key=lambda c: c.at):
+        values[one.side][one.key] = one.value
+    ordered = sorted(changes, key=lambda c: c.arrives)
+    trial.input = Input(ordered, {t.name: set() for t in trial.setting.plan.targets}, ordered[-1].arrives, honest, values)
+    return trial
+
+
+def on_append(trial: Trial, act: Callable[[Any, Record], None]) -> None:
+    """Calls ``act`` for each record that the broker takes."""
+    append = trial.broker.append
+
+    def tapped(place: Any, key: bytes | None, value: bytes | None, transaction: Any = None) -> Record:
+        record = append(place, key, value, transaction)
+        act(place, record)
+        return record
+
+    trial.broker.append = tapped  # type: ignore[method-assign]
+
+
+def bodies(trial: Trial) -> list[dict[str, Any]]:
+    return [orjson.loads(r.value or b"") for r in trial.broker.read((trial.names.audit, 0), 0, 1 << 40)[0]]
+
+
+def kill(trial: Trial, stage: str) -> None:
+    for process in trial.world.processes:
+        if process.name.startswith(stage):
+            trial.world.kill(process)
+
+
+# ---- lifts -------------------------------------------------------------------------------------------------------------------
+
+
+def killed_at_a_lift(seed: int) -> Trial:
+    """A worker dies as its first lift reaches the log; the next one finds rows older than that lift as soon as it is there."""
+    trial = Trial(seed, Setting(small_plan(), PEACE, partitions=1, homes=1, workers=1))
+    ends = [change(side, key, "z", 44.0) for key in (2, 3) for side in ("s", "t")]
+    given(trial, change("s", 1, "a", 2.0), change("t", 1, "a", 2.1), *ends, honest=False)
+    dead: list[int] = []
+
+    def act(place: Any, record: Record) -> None:
+        if place[0] == trial.names.digests and not dead and isinstance(decode(record.value or b""), Lift):
+            dead.append(record.offset)
+            kill(trial, "normalise")
+            for side in ("s", "t"):
+                trial.world.after(9.5, lambda side=side: trial._write(change(side, 2, "x", 2.11)))  # type: ignore[misc]
+
+    on_append(trial, act)
+    return trial
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_lift_then_crash_before_the_commit(seed: int) -> None:
+    trial = killed_at_a_lift(seed)
+    verdict = trial.run()
+    assert verdict.broken == ()
+    assert any("normalise-1 is killed" in line for line in verdict.log)
+    assert any(c["kind"] == "lift_broken" for b in bodies(trial) if b["type"] == "window" for c in b["causes"])
+
+
+def test_a_lift_that_is_said_before_it_is_committed_is_found() -> None:
+    found = []
+    for seed in SEEDS:
+        with SCENARIO_MUTANTS["a lift is said before it is committed"]():
+            try:
+                trial = killed_at_a_lift(seed)
+                broken = trial.run().broken
+                told = any(c["kind"] == "lift_broken" for b in bodies(trial) if b["type"] == "window" for c in b["causes"])
+                found.append(bool(broken) or not told)
+            except AssertionError:
+                found.append(True)
+    assert any(found)
+
+
+# ---- topics ------------------------------------------------------------------------------------------------------------------
+
+
+def remade(trial: Trial) -> None:
+    trial.broker.make("s", 1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_topic_recreated(seed: int) -> None:
+    trial = Trial(seed, Setting(small_plan(), PEACE, partitions=1))
+    given(trial, *[change(side, key, f"{n}", 2.0 + n) for n in range(30) for key in (n % 4,) for side in ("s", "t")])
+    trial.world.at(at(12.5), lambda: remade(trial))
+    trial.lost.add(("s", 0))
+    verdict = trial.run()
+    assert verdict.broken == ()
+    causes = {(c["kind"], c["topic"]) for b in bodies(trial) if b["type"] == "window" for c in b["causes"]}
+    assert ("recreated", "s") in causes
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_partition_added(seed: int) -> None:
+    trial = Trial(seed, Setting(small_plan(), Faults(kills=0.2, freezes=0.1), partitions=1))
+    first = [change(side, key, f"{n}", 2.0 + n) for n in range(10) for key in (n % 4,) for side in ("s", "t")]
+    then = [change(side, 10 + n % 4, f"{n}", 14.0 + n, partition=n % 4 % 2) for n in range(12) for side in ("s", "t")]
+    given(trial, *first, *then, honest=False)  # a partition begins where its side stands: its first rows may be late
+    for side in ("s", "t"):
+        trial.world.at(at(12.5), lambda side=side: trial.broker.widen(side))  # type: ignore[misc]
+    assert trial.run().broken == ()
+
+
+# ---- transactions ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_step_longer_than_the_transaction_timeout(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker stands still between two requests of a transaction until the broker has given that up; steps are cut, too."""
+    monkeypatch.setattr(delivery, "EVENTS_A_TRANSACTION", 2)
+    trial = Trial(seed, Setting(small_plan(), PEACE, workers=1, homes=1))
+    given(
+        trial, *[change("s", n, "only here", 2.0 + n / 10) for n in range(40)], *[change("t", 99, "x", 2.0 + n) for n in range(6)]
+    )
+    values = trial.input.values
+    trial.input.planted["t"].update(values["s"], values["t"])
+    frozen: list[int] = []
+
+    def act(place: Any, record: Record) -> None:
+        if place[0] == trial.names.discrepancies and len(frozen) < 2 and record.offset in {4, 17}:
+            frozen.append(record.offset)
+            trial.world.freeze(next(p for p in trial.world.processes if p.name.startswith("reconcile")), 75.0)
+
+    on_append(trial, act)
+    trial.input = replace(trial.input, last=at(120))
+    verdict = trial.run()
+    assert verdict.broken == ()
+    assert frozen
+    assert any("too old" in line for line in verdict.log)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_digest_partition_taken_over_while_the_old_owner_still_writes(seed: int) -> None:
+    trial = Trial(seed, Setting(small_plan(), PEACE, workers=2, homes=2, changes=60))
+    seen: list[int] = []
+
+    def act(place: Any, record: Record) -> None:
+        running = trial.world.running
+        if place[0] == trial.names.audit and running is not None and len(seen) < 3 and record.offset % 4 == seed % 4:
+            seen.append(record.offset)
+            trial.world.freeze(running, 14.0)
+
+    on_append(trial, act)
+    verdict = trial.run()
+    assert verdict.broken == ()
+    assert any("was dropped, with [('sim.digests'" in line for line in verdict.log)
+
+
+# ---- disks and pairs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_partial_flush_and_a_disk_that_is_lost(seed: int) -> None:
+    trial = Trial(seed, Setting(small_plan(), Faults(kills=0.6, freezes=0, absences=0), workers=1, changes=60))
+    trial.world.at(at(9), trial._disks.clear)
+    assert trial.run().broken == ()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_second_target_far_behind_holds_up_nobody(seed: int) -> None:
+    trial = Trial(seed, Setting(small_plan(targets=2), Faults(kills=0.1, freezes=0.05), changes=40, partitions=1))
+    rows = [change(side, n % 5, f"{n}", 2.0 + n / 2) for n in range(40) for side in ("s", "t")]
+    behind = [change("t1", n % 5, f"{n}", 2.0 + n / 2, 300.0) for n in range(40)]
+    end = [change(side, 0, "end", 303.0) for side in ("s", "t", "t1")]
+    given(trial, *rows, *behind, *end)
+    assert trial.run().broken == ()
+    early = [b for b in bodies(trial) if b["type"] == "window" and b["target"] == "t" and b["time"] < "2026-11-21T13:03"]
+    assert early, "the pair that can go on does"
+    assert any(b["type"] == "stalled" and b["side"] == "t1" for b in bodies(trial))
