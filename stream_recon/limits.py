@@ -42,6 +42,9 @@ FOLD_WINDOWS = 6
 SEGMENT_CACHE_BYTES = 256 * 1024**2
 """Rows of windows still open that stay in memory; what is beyond is read again from RocksDB when its window closes."""
 
+STATE_RESERVE_BYTES = 512 * 1024**2
+"""Free space that the service leaves on the disk of its state: memtables and a compaction must still find place when it stops."""
+
 EVENTS_A_TRANSACTION = 4_096
 """Events that are put out at once: a step with more (many windows after a stall) is cut, so that it fits memory and a
 transaction's time."""

@@ -7,6 +7,7 @@ disk in order, and what a crash loses is folded again from the position that sur
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,16 @@ from stream_recon.errors import StateError, StorageFull
 class RocksStore:
     """One database. Keys and values are bytes; order is the order of octets."""
 
-    def __init__(self, path: Path, *, cache_bytes: int = 128 * 1024**2, buffer_bytes: int = 64 * 1024**2) -> None:
-        """Opens or makes the database.
+    def __init__(
+        self, path: Path, *, cache_bytes: int = 128 * 1024**2, buffer_bytes: int = 64 * 1024**2, reserve_bytes: int = 0
+    ) -> None:
+        """Opens or makes the database. ``reserve_bytes``: what stays free on its disk, for what is in memory and for compaction.
 
         Raises:
             StateError: the directory cannot be used: not writable, held by another process, or not a database.
         """
         self._path = path
+        self._reserve = reserve_bytes
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._db: Any = Rdict(str(path), _options(cache_bytes, buffer_bytes))
@@ -57,8 +61,9 @@ class RocksStore:
         """All or nothing; ranges are deleted first.
 
         Raises:
-            StorageFull: the disk is full.
+            StorageFull: the disk is full, or nearly so.
         """
+        self._leave_free()
         batch: Any = WriteBatch(raw_mode=True)
         for start, end in ranges:
             batch.delete_range(start, end)
@@ -67,6 +72,18 @@ class RocksStore:
         for key, value in puts:
             batch.put(key, value)
         self._checked(self._db.write, batch, self._writes)
+
+    def _leave_free(self) -> None:
+        """Stops before the disk is full: then nothing is in doubt, and what is in memory still finds its place."""
+        if not self._reserve:
+            return
+        disk = os.statvfs(self._path)
+        free = disk.f_bavail * disk.f_frsize
+        if free < self._reserve:
+            raise StorageFull(
+                f"state: {free >> 20} MiB are left on the disk of {self._path}, fewer than the {self._reserve >> 20} MiB that "
+                "must stay free; free some, then start again; nothing committed is lost"
+            )
 
     def close(self) -> None:
         """Flushes and releases the directory."""

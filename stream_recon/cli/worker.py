@@ -33,7 +33,7 @@ from stream_recon.cli.schemas import book_of, ids_in_headers
 from stream_recon.cli.wire import decoder
 from stream_recon.engine.pipeline import View
 from stream_recon.errors import ReconError, StateError, Undelivered, Unreachable
-from stream_recon.limits import SEGMENT_CACHE_BYTES
+from stream_recon.limits import SEGMENT_CACHE_BYTES, STATE_RESERVE_BYTES
 from stream_recon.model.plan import SidePlan
 from stream_recon.normalise.formats.heartbeat import commit_time
 from stream_recon.ports import Group, Source, Store
@@ -256,7 +256,7 @@ def _open_store(state: Path, home: int) -> RocksStore:
     for spare in range(_SPARE_STATES):
         place = state / (f"digests-{home}" if not spare else f"digests-{home}.{spare}")
         try:
-            return RocksStore(place, cache_bytes=CACHE_BYTES, buffer_bytes=BUFFER_BYTES)
+            return RocksStore(place, cache_bytes=CACHE_BYTES, buffer_bytes=BUFFER_BYTES, reserve_bytes=STATE_RESERVE_BYTES)
         except StateError as error:
             if "lock" not in str(error).lower() or spare == _SPARE_STATES - 1:
                 raise

@@ -1,0 +1,114 @@
+"""How long reconcile needs after ``kill -9`` until it folds new entries again, with the state of many keys on the same disk.
+
+    python benchmarks/recovery.py --keys 10000000
+
+A child process folds a digest log that touches every key on both sides, with its state in RocksDB as the service keeps it, and
+kills itself behind the last entry. Measured in wall seconds is what the next process does: it opens the state and folds what was
+lost again, from the position that survived to the end of the log. The log is a file; making it is not measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from reconcile import Side, opened
+
+from stream_recon.adapters.rocks import RocksStore
+from stream_recon.cli.worker import BUFFER_BYTES, CACHE_BYTES
+from stream_recon.engine.reconciler import Reconciler
+from stream_recon.limits import MICROS
+from stream_recon.model.digest import encode
+from stream_recon.ports import Entry
+
+BLOCK = 4_000
+RATE = 20_000
+_LENGTH = struct.Struct("<I")
+
+
+class _Side(Side):
+    def __init__(self, name: str, keys: int) -> None:
+        self.name, self.offset = name, 0
+        self.ids = np.frombuffer(np.random.default_rng(7).bytes(16 * keys), "V16")
+
+
+def make(log: Path, keys: int) -> None:
+    """Every key once on both sides, 20,000 a second of event time."""
+    sides = _Side("source", keys), _Side("target", keys)
+    begin = 1_750_000_000 * MICROS
+    with log.open("wb") as out:
+        for first in range(0, keys, BLOCK):
+            key = np.arange(first, min(first + BLOCK, keys))
+            when = begin + key * MICROS // RATE
+            for side in sides:
+                message = side.block(key, key, when)
+                out.write(_LENGTH.pack(len(message)) + message)
+
+
+def entries(log: Path, position: int) -> Iterator[Entry]:
+    """Entries of the log; that at 0 opens the share. Those before ``position`` are passed over."""
+    if not position:
+        yield Entry(0, 0, None, encode(opened(10 * MICROS, 30 * MICROS, MICROS)))
+    with log.open("rb") as read:
+        offset = 1
+        while head := read.read(_LENGTH.size):
+            size = _LENGTH.unpack(head)[0]
+            if offset < position:
+                read.seek(size, os.SEEK_CUR)
+            else:
+                yield Entry(offset, 0, None, read.read(size))
+            offset += 1
+
+
+def fold(log: Path, state: Path) -> dict[str, object]:
+    """Opens the state, folds the rest of the log."""
+    began = time.monotonic()
+    reconciler = Reconciler(0, RocksStore(state, cache_bytes=CACHE_BYTES, buffer_bytes=BUFFER_BYTES))
+    open_seconds, position = time.monotonic() - began, reconciler.position
+    for entry in entries(log, position):
+        for _ in reconciler.fold(entry):
+            pass
+        reconciler.commit()
+    took = time.monotonic() - began
+    return {"open_s": round(open_seconds, 2), "folded_again": reconciler.position - position, "ready_s": round(took, 2)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keys", type=int, default=10_000_000)
+    parser.add_argument("--dir", default=None, help="where log and state go")
+    parser.add_argument("--die", nargs=2, metavar=("LOG", "STATE"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.die:
+        fold(Path(args.die[0]), Path(args.die[1]))
+        os.kill(os.getpid(), signal.SIGKILL)
+    with tempfile.TemporaryDirectory(dir=args.dir) as directory:
+        log, state = Path(directory) / "log", Path(directory) / "state"
+        make(log, args.keys)
+        died = subprocess.run([sys.executable, __file__, "--die", str(log), str(state)], check=False)
+        assert died.returncode == -signal.SIGKILL
+        size = sum(p.stat().st_size for p in state.rglob("*") if p.is_file())
+        print(
+            json.dumps(
+                {
+                    "keys": args.keys,
+                    "state_mb": size // 1024**2,
+                    "log_entries": sum(1 for _ in entries(log, 0)),
+                    **fold(log, state),
+                }
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()
