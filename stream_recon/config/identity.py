@@ -21,7 +21,9 @@ CANONICAL_VERSION = 1
 SQL_VERSION = 2
 """Of how expressions are planned; raised where one may give another value. 2: literals with a point are decimals."""
 
-OPERATIONAL = frozenset({"prefix", "max_ahead", "max_buffer", "parallelism", "kafka", "registry", "dead_letters_masked"})
+OPERATIONAL = frozenset(
+    {"prefix", "max_ahead", "max_buffer", "parallelism", "kafka", "registry", "dead_letters_masked", "checkpoints"}
+)
 """Settings of a topology or a side that decide where and how fast, but no answer."""
 
 _LATER = frozenset({"table"})

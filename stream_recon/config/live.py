@@ -106,6 +106,8 @@ def _deployments(plans: Sequence[TopologyPlan]) -> Iterator[str]:
                 f"{plan.name}: kafka: {', '.join(differing)}: not as in {plans[0].name}, but a deployment has one cluster for "
                 "its own topics; write the same at the top of both, and what one side needs inside that side"
             )
+        if plan.checkpoints != plans[0].checkpoints:
+            yield (f"{plan.name}: checkpoints: not as in {plans[0].name}, but a deployment has one state; write the same in both")
 
 
 def _own_topics(plans: Sequence[TopologyPlan]) -> Iterator[str]:

@@ -19,9 +19,20 @@ from stream_recon.config import expressions, scalars
 from stream_recon.config.kafka import Settings, overlaid, read_settings
 from stream_recon.config.live import check_live, check_together
 from stream_recon.config.source import Document, FieldPath, read
-from stream_recon.config.topology import EverySide, HashKey, Registry, Side, Tokens, Topology
+from stream_recon.config.topology import Checkpoints, EverySide, HashKey, Registry, Side, Tokens, Topology
 from stream_recon.config.wording import note_problems
-from stream_recon.model.plan import BINLOG, Format, History, Ids, Order, RegistryPlan, SidePlan, TokenPlan, TopologyPlan
+from stream_recon.model.plan import (
+    BINLOG,
+    CheckpointPlan,
+    Format,
+    History,
+    Ids,
+    Order,
+    RegistryPlan,
+    SidePlan,
+    TokenPlan,
+    TopologyPlan,
+)
 
 T = TypeVar("T")
 
@@ -227,7 +238,17 @@ def _plan(document: Document, topology: Topology) -> TopologyPlan:
         tokens=_tokens(document, topology.tokens),
         prefix=topology.outputs.prefix,
         kafka=kafka,
+        checkpoints=_checkpoints(document, topology.checkpoints),
     )
+
+
+def _checkpoints(document: Document, setting: Checkpoints | None) -> CheckpointPlan | None:
+    if setting is None:
+        return None
+    location = setting.location
+    if "://" not in location:
+        location = str((document.path.parent / location).resolve())
+    return CheckpointPlan(location, setting.every, setting.keep)
 
 
 def _side_plan(topology: Topology, side: Side, kafka: Settings, registry: RegistryPlan | None) -> SidePlan:

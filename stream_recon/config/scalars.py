@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl, urlsplit
 
 from stream_recon.model.plan import TypeRule
 
@@ -22,11 +23,16 @@ DURATION_MAX_US = 36_500 * UNITS_US["d"]
 IDLE_AFTER_MIN_US = UNITS_US["s"]
 """A shorter silence is what a poll, a batch or a pause of the connector looks like."""
 
+CHECKPOINT_EVERY_MIN_US = 10 * UNITS_US["s"]
+"""Each ends with a flush of what is in memory: more often, tables would be small and merging them the main work."""
+
 DURATION_PATTERN = r"^[0-9]+(us|ms|s|m|h|d)$"
 SIZE_PATTERN = r"^[0-9]+(B|KiB|MiB|GiB|TiB)$"
 SHARE_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$"
 TOPIC_PATTERN = r"^[A-Za-z0-9._-]{1,249}$"
+
+LOCATION_SCHEMES = ("file", "gs", "s3")
 
 TYPE_FORMS: dict[str, tuple[str, ...]] = {
     "boolean": ("boolean",),
@@ -98,6 +104,36 @@ def parse_idle_after(value: object) -> int | None:
     if idle_after is not None and idle_after < IDLE_AFTER_MIN_US:
         raise ValueError(f"got {shown(value)}; so short a silence proves nothing; write 1s or more, for example 30s (or never)")
     return idle_after
+
+
+def parse_checkpoint_every(value: object) -> int:
+    """A time between two checkpoints."""
+    every = parse_duration(value)
+    if every < CHECKPOINT_EVERY_MIN_US:
+        raise ValueError(f"got {shown(value)}; a checkpoint costs too much for that; write 10s or more, for example 5m")
+    return every
+
+
+def parse_location(value: object) -> str:
+    """A directory or the URI of one in a bucket. What may hold a secret is not shown."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("expected text; write a directory, or a bucket such as s3://BUCKET/PATH")
+    if "://" not in value:
+        return value
+    try:
+        parts = urlsplit(value)
+        names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    except ValueError:
+        raise ValueError("is no URI; write a directory, or a bucket such as s3://BUCKET/PATH") from None
+    if "@" in parts.netloc or any(re.search("key|secret|token|password|sig", name, re.IGNORECASE) for name in names):
+        raise ValueError(
+            "holds credentials, which must not stand in a topology; remove them, and set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or what else the client of the bucket reads, in the environment"
+        )
+    if parts.scheme not in LOCATION_SCHEMES or (parts.scheme != "file" and not parts.netloc) or parts.fragment:
+        near = did_you_mean(parts.scheme, LOCATION_SCHEMES)
+        raise ValueError(f"is none that can be used; write a directory, s3://BUCKET/PATH or gs://BUCKET/PATH{near}")
+    return value
 
 
 def spelled_duration(duration: int) -> str:

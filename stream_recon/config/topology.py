@@ -51,6 +51,8 @@ Share = Annotated[
 ]
 Name = Annotated[str, BeforeValidator(scalars.parse_name), _text(scalars.NAME_PATTERN)]
 Topic = Annotated[str, BeforeValidator(scalars.parse_topic), _text(scalars.TOPIC_PATTERN)]
+CheckpointEvery = Annotated[int, BeforeValidator(scalars.parse_checkpoint_every), _text(scalars.DURATION_PATTERN)]
+Location = Annotated[str, BeforeValidator(scalars.parse_location), WithJsonSchema({"type": "string", "minLength": 1})]
 Start = Annotated[str, BeforeValidator(scalars.parse_start), WithJsonSchema({"type": "string"})]
 Zone = Annotated[str, BeforeValidator(scalars.parse_timezone), WithJsonSchema({"type": "string"})]
 Type = Annotated[TypeRule, BeforeValidator(scalars.parse_type), WithJsonSchema({"type": "string"})]
@@ -207,6 +209,17 @@ class Outputs(Model):
     prefix: Topic = "recon"
 
 
+class Checkpoints(Model):
+    """Copies of reconcile's state elsewhere, from which a new machine goes on; the same in all topologies of a deployment."""
+
+    location: Location = Field(
+        description="a directory (relative to the topology), s3://BUCKET/PATH?region=... or gs://BUCKET/PATH; credentials come "
+        "from the environment"
+    )
+    every: CheckpointEvery = 5 * 60_000_000
+    keep: Annotated[int, Field(ge=1, le=1000)] = Field(3, description="how many of each digest partition stay")
+
+
 class Topology(EverySide):
     """One logical table: one source, one or more targets, and the rules by which they are compared."""
 
@@ -227,3 +240,4 @@ class Topology(EverySide):
     tokens: Tokens | None = None
     compare: Compare = Compare()
     outputs: Outputs = Outputs()
+    checkpoints: Checkpoints | None = None

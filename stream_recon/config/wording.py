@@ -30,6 +30,9 @@ EXAMPLES = {
     "tolerance": 'tolerance: {price: {absolute: "0.01"}}',
     "dead_letters": "dead_letters: {max_share: 5%, over: 10m}",
     "outputs": "outputs: {prefix: recon}",
+    "checkpoints": "checkpoints: {location: s3://BUCKET/PATH}",
+    "location": "location: s3://BUCKET/PATH",
+    "keep": "keep: 3",
     "registry": "registry: {url: http://localhost:8081}",
     "kafka": "kafka: {bootstrap.servers: localhost:9092}",
     "parallelism": "parallelism: 1",
@@ -72,8 +75,8 @@ def _sentence(path: FieldPath, detail: ErrorDetails) -> str:
         return f"must not be empty{write}"
     if path == ("version",):
         return f"got {shown(detail['input'])}; write version: 1, the only one there is"
-    if path[-1:] == ("kafka",):
-        return f"expected a mapping{write}"  # what stands here may be a whole list of settings, with a secret among them
+    if path[-1:] in {("kafka",), ("checkpoints",)}:
+        return f"expected a mapping{write}"  # what stands here may hold a secret
     return f"got {shown(detail['input'])}, expected {_EXPECTED.get(kind, detail['msg'])}{write}"
 
 

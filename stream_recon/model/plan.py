@@ -111,6 +111,15 @@ class TokenPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointPlan:
+    """Where reconcile's state is kept as well: an absolute directory or a URI without secrets; how often (µs), how many."""
+
+    location: str
+    every: int
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeedPlan:
     """How the messages of one side become digest rows, for one set of compared columns.
 
@@ -198,6 +207,7 @@ class TopologyPlan:
     tokens: TokenPlan | None = None
     prefix: str = "recon"
     kafka: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    checkpoints: CheckpointPlan | None = None
 
     @property
     def sides(self) -> tuple[SidePlan, ...]:

@@ -8,7 +8,7 @@ import pytest
 from stream_recon.config import check_together
 from stream_recon.config.scalars import parse_duration, spelled_duration
 from stream_recon.errors import ConfigError
-from stream_recon.model.plan import OWN_TOPICS, TopologyPlan
+from stream_recon.model.plan import OWN_TOPICS, CheckpointPlan, TopologyPlan
 
 Load = Callable[..., TopologyPlan]
 Refused = Callable[..., list[str]]
@@ -130,6 +130,15 @@ def test_a_deployment_has_one_cluster_and_no_value_is_shown(load: Load) -> None:
         "b: kafka: bootstrap.servers, sasl.password: not as in orders, but a deployment has one cluster for its own topics; "
         "write the same at the top of both, and what one side needs inside that side"
     ]
+
+
+def test_a_deployment_has_one_state(load: Load) -> None:
+    plan = load("checkpoints: {location: s3://bucket/a}")
+    check_together([plan, replace(plan, name="b")])
+    for other in (None, CheckpointPlan("s3://bucket/b", 300_000_000, 3)):
+        assert problems(plan, replace(plan, name="b", checkpoints=other)) == [
+            "b: checkpoints: not as in orders, but a deployment has one state; write the same in both"
+        ]
 
 
 @pytest.mark.parametrize("topic", [f"recon.{name}" for name in OWN_TOPICS])

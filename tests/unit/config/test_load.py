@@ -7,7 +7,7 @@ import pytest
 
 from stream_recon.config import load_topology
 from stream_recon.errors import ConfigError
-from stream_recon.model.plan import Format, History, Order, SidePlan, TopologyPlan, TypeRule
+from stream_recon.model.plan import CheckpointPlan, Format, History, Order, SidePlan, TopologyPlan, TypeRule
 
 Load = Callable[..., TopologyPlan]
 Refused = Callable[..., list[str]]
@@ -56,6 +56,7 @@ max_buffer: 512MiB
 hash_key: {env: RECON_TEST_KEY}
 compare: {ignore: [updated_by], large: [note, doc], tolerance: {}}
 outputs: {prefix: other}
+checkpoints: {location: "s3://bucket/a?region=eu-central-1", every: 1m, keep: 5}
 """,
         'columns: {amount: total, note: null}\ntypes: {total: "decimal( 18,4 )", seen: timestamp(ms)}',
         "order: log\ntimezone: {created: UTC, updated: UTC}",
@@ -82,8 +83,26 @@ outputs: {prefix: other}
     assert (plan.parallelism, plan.dead_letters_max_share, plan.dead_letters_over) == (3, 0.005, 3_600_000_000)
     assert (plan.forget_deleted, plan.max_ahead, plan.max_buffer) == (86_400_000_000, 7_200_000_000, 512 * 1024**2)
     assert (plan.hash_key, plan.ignore, plan.large, plan.prefix) == (b"k" * 32, ("updated_by",), ("doc", "note"), "other")
+    assert plan.checkpoints == CheckpointPlan("s3://bucket/a?region=eu-central-1", 60_000_000, 5)
     assert plan.kafka == source.kafka == target.kafka == (("bootstrap.servers", "localhost:9092"), ("client.id", "recon"))
     assert "kkk" not in repr(plan)
+
+
+def test_a_directory_for_checkpoints_lies_beside_the_topology(load: Load, tmp_path: Path) -> None:
+    for written, location in (("kept", str(tmp_path / "kept")), ("/var/kept", "/var/kept"), ("file:///kept", "file:///kept")):
+        assert load(f"checkpoints: {{location: {written}}}").checkpoints == CheckpointPlan(location, 300_000_000, 3)
+
+
+def test_credentials_of_a_bucket_are_refused_and_not_shown(refused: Refused) -> None:
+    for location in (
+        "s3://AKIAX:hunter2@bucket/path",
+        "s3://hunter2@bucket",
+        "s3://bucket?secret_key=hunter2",
+        "s3://bucket?AWS_Session_Token=hunter2",
+    ):
+        (message,) = refused(f'checkpoints: {{location: "{location}"}}')
+        assert message.startswith("orders.yaml:15: checkpoints.location: holds credentials, which must not stand in a topology")
+        assert "hunter2" not in message
 
 
 def test_event_time_at_the_top_is_for_json_sides(load: Load) -> None:
@@ -122,6 +141,38 @@ def test_event_time_at_the_top_is_for_json_sides(load: Load) -> None:
         (
             "mode: changes",
             "orders.yaml:15: mode: got 'changes', which this version cannot do; write mode: state, or leave the line out",
+        ),
+        (
+            "checkpoints: {location: sftp://host/path}",
+            "orders.yaml:15: checkpoints.location: is none that can be used; write a directory, s3://BUCKET/PATH or "
+            "gs://BUCKET/PATH",
+        ),
+        (
+            "checkpoints: {location: s3:///path}",
+            "orders.yaml:15: checkpoints.location: is none that can be used; write a directory, s3://BUCKET/PATH or "
+            "gs://BUCKET/PATH; did you mean s3?",
+        ),
+        (
+            "checkpoints: {location: 's3://[bucket'}",
+            "orders.yaml:15: checkpoints.location: is no URI; write a directory, or a bucket such as s3://BUCKET/PATH",
+        ),
+        (
+            "checkpoints: {location: 5}",
+            "orders.yaml:15: checkpoints.location: expected text; write a directory, or a bucket such as s3://BUCKET/PATH",
+        ),
+        ("checkpoints: {keep: 3}", "orders.yaml:15: checkpoints.location: is missing; write location: s3://BUCKET/PATH"),
+        (
+            "checkpoints: {location: x, every: 1s}",
+            "orders.yaml:15: checkpoints.every: got '1s'; a checkpoint costs too much for that; write 10s or more, "
+            "for example 5m",
+        ),
+        (
+            "checkpoints: {location: x, keep: 0}",
+            "orders.yaml:15: checkpoints.keep: got 0, expected a larger number; write keep: 3",
+        ),
+        (
+            "checkpoints: s3://bucket",
+            "orders.yaml:15: checkpoints: expected a mapping; write checkpoints: {location: s3://BUCKET/PATH}",
         ),
         ("mode: stat", "orders.yaml:15: mode: got 'stat'; write state; did you mean state?"),
         ("order: offset", "orders.yaml:15: order: got 'offset'; write log or event_time"),

@@ -209,6 +209,7 @@ def test_configuration_hash_follows_answers_only(load: Load) -> None:
         "outputs: {prefix: x}",
         "max_ahead: 2h",
         "max_buffer: 1GiB",
+        "checkpoints: {location: s3://bucket/path}",
         "parallelism: 1",
         "window: 10s",
         "kafka: {bootstrap.servers: broker}",

@@ -12,7 +12,7 @@ from stream_recon.engine.normaliser import Progress
 from stream_recon.errors import ConfigError, StateError
 from stream_recon.model.digest import Counts, Open, decode, encode
 from stream_recon.model.messages import Upstream
-from stream_recon.model.plan import History, TopologyPlan
+from stream_recon.model.plan import CheckpointPlan, History, TopologyPlan
 from stream_recon.normalise.clock import ClockState
 from stream_recon.ports import Commit, Place
 from stream_recon.service.job import Opened
@@ -92,7 +92,14 @@ def test_other_settings_are_refused(change: dict[str, Any]) -> None:
 
 def test_where_and_how_fast_may_change() -> None:
     before = record(opened(plan()))
-    for change in ({"max_ahead": 7200 * S}, {"parallelism": 4}, {"kafka": (("client.id", "x"),)}, {"max_buffer": 1}):
+    kept = CheckpointPlan("/kept", 60 * S, 3)
+    for change in (
+        {"max_ahead": 7200 * S},
+        {"parallelism": 4},
+        {"kafka": (("client.id", "x"),)},
+        {"max_buffer": 1},
+        {"checkpoints": kept},
+    ):
         assert taken_up(replace(plan(), **change), before).parallelism == 4
 
 
