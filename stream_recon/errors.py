@@ -9,6 +9,7 @@ ReconError
 ├── BrokerError        Kafka is not there or refuses                exit 3
 │   ├── Unreachable    no answer: a worker tries again              exit 3 at the start
 │   └── Fenced         another worker holds this place now          exit 3, or the place is given up
+├── CheckpointFailed   a checkpoint could not be written or read    never an exit: told, and tried again
 ├── Undelivered        a result could not be written                exit 4
 └── Refused            one value has no canonical form: the message becomes a dead letter, never an exit
 """
@@ -34,6 +35,10 @@ class StateError(ReconError):
 
 class StorageFull(ReconError):
     """The disk is full; nothing was lost that was already committed."""
+
+
+class CheckpointFailed(ReconError):
+    """A checkpoint could not be written or read: nothing is lost, as the digest log is the truth."""
 
 
 class Undelivered(ReconError):

@@ -11,6 +11,9 @@ LOG_FORMAT = 1
 STATE_FORMAT = 3
 """Version of what reconcile keeps in RocksDB."""
 
+CHECKPOINT_FORMAT = 1
+"""Version of the manifests of checkpoints."""
+
 CANONICAL_VERSION = 1
 """Version of the canonical form (docs/spec/canonical-form.md)."""
 

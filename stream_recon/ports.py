@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -200,3 +201,45 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Releases the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A checkpoint: the state at a log position. ``created`` in µs."""
+
+    position: int
+    created: int
+
+
+class States(Protocol):
+    """The states of the digest partitions that this worker holds, and their checkpoints elsewhere."""
+
+    def open(self, home: int) -> Store:
+        """The state on this machine; an empty one, if there is none.
+
+        Raises:
+            StateError: it cannot be used.
+        """
+
+    def snapshot(self, home: int) -> Path:
+        """A copy of an open state as it is now. Quick.
+
+        Raises:
+            StateError, StorageFull: that failed.
+        """
+
+    def save(self, home: int, snapshot: Path, position: int, created: int) -> int:
+        """Makes a snapshot a checkpoint and removes it; returns the octets sent. Slow, and from any thread.
+
+        Raises:
+            CheckpointFailed: it is none.
+        """
+
+    def restore(self, home: int, low: int, high: int) -> tuple[Store, Kept] | None:
+        """Puts the newest checkpoint from ``low`` to ``high`` that can be used in the place of an open state, which is closed.
+        None: there is none, and the state is as before.
+
+        Raises:
+            CheckpointFailed: the checkpoints cannot be read; the state is as before.
+            StateError: the state cannot be used any more.
+        """

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import BlockBasedOptions, Cache, Checkpoint, Options, Rdict, WriteBatch, WriteOptions
 
 from stream_recon.errors import StateError, StorageFull
 
@@ -28,7 +28,7 @@ class RocksStore:
         Raises:
             StateError: the directory cannot be used: not writable, held by another process, or not a database.
         """
-        self._path = path
+        self.path = path
         self._reserve = reserve_bytes
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -77,13 +77,22 @@ class RocksStore:
         """Stops before the disk is full: then nothing is in doubt, and what is in memory still finds its place."""
         if not self._reserve:
             return
-        disk = os.statvfs(self._path)
+        disk = os.statvfs(self.path)
         free = disk.f_bavail * disk.f_frsize
         if free < self._reserve:
             raise StorageFull(
-                f"state: {free >> 20} MiB are left on the disk of {self._path}, fewer than the {self._reserve >> 20} MiB that "
+                f"state: {free >> 20} MiB are left on the disk of {self.path}, fewer than the {self._reserve >> 20} MiB that "
                 "must stay free; free some, then start again; nothing committed is lost"
             )
+
+    def snapshot(self, path: Path) -> None:
+        """Makes ``path``, which must not be there, a database of all that is written: links to files that never change.
+
+        Raises:
+            StateError: that failed.
+            StorageFull: the disk is full.
+        """
+        self._checked(Checkpoint(self._db).create_checkpoint, str(path))
 
     def close(self) -> None:
         """Flushes and releases the directory."""
@@ -94,7 +103,7 @@ class RocksStore:
             call(*arguments)
         except Exception as error:
             _only_bare(error)
-            raise _fault(self._path, _reason(error)) from error
+            raise _fault(self.path, _reason(error)) from error
 
 
 def _only_bare(error: Exception) -> None:

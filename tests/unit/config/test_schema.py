@@ -37,6 +37,9 @@ def test_examples_load_and_fit_the_schema(path: Path) -> None:
         {"kafka": {"bootstrap.servers": ["localhost:9092"]}},
         {"kafka": {"Client.Id": "recon"}},
         {"kafka": {"group.id": "recon"}},
+        {"checkpoints": {"every": "5m"}},
+        {"checkpoints": {"location": "s3://b", "every": 5}},
+        {"checkpoints": {"location": "s3://b", "keep": 0}},
     ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(change: dict[str, Any]) -> None:
