@@ -25,7 +25,7 @@ import numpy as np
 from reconcile import Side, opened
 
 from stream_recon.adapters.rocks import RocksStore
-from stream_recon.cli.worker import BUFFER_BYTES, CACHE_BYTES
+from stream_recon.cli.states import BUFFER_BYTES, CACHE_BYTES
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.limits import MICROS
 from stream_recon.model.digest import encode

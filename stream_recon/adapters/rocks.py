@@ -90,8 +90,9 @@ class RocksStore:
 
         Raises:
             StateError: that failed.
-            StorageFull: the disk is full.
+            StorageFull: the disk is full, or nearly so.
         """
+        self._leave_free()  # as long as it is there, tables that were merged stay on the disk
         self._checked(Checkpoint(self._db).create_checkpoint, str(path))
 
     def close(self) -> None:

@@ -204,16 +204,20 @@ class _Service:
     ) -> Iterator[Task]:
         options, cluster = self._options, tuple(sorted(self._deployment.cluster.settings.items()))
         base = options.name or socket.gethostname()
+        plan = None if options.once else self._deployment.plans[0].checkpoints
+        checkpoints = None if plan is None else (plan, self._log_id())
         for stage in stages:
             for number in range(options.workers):
                 member = None if options.once else f"{base}-{stage}-{number}"
-                yield Task(stage, f"{stage}-{number}", member, self._names, cluster, opened, state, ends)
+                yield Task(stage, f"{stage}-{number}", member, self._names, cluster, opened, state, ends, checkpoints)
+
+    def _log_id(self) -> str:
+        return Topics(self._deployment.cluster).describe([self._names.digests])[self._names.digests].id
 
     def _state_directory(self) -> Path:
         """Where the digest partitions' states are: under the id of the log, so that no state meets another log."""
-        info = Topics(self._deployment.cluster).describe([self._names.digests])[self._names.digests]
         base = state_base(self._options.state)
-        place = base / self._names.prefix / f"{self._options.name or 'state'}-{info.id}"
+        place = base / self._names.prefix / f"{self._options.name or 'state'}-{self._log_id()}"
         try:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -20,23 +20,25 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final, NoReturn
 
+from stream_recon.adapters.checkpoints import Checkpoints
 from stream_recon.adapters.kafka.client import Settings
 from stream_recon.adapters.kafka.digests import KafkaDigests
 from stream_recon.adapters.kafka.outputs import KafkaOutputs
 from stream_recon.adapters.kafka.peek import LastMessages
 from stream_recon.adapters.kafka.source import KafkaSource
 from stream_recon.adapters.kafka.writer import KafkaWriter
-from stream_recon.adapters.rocks import RocksStore
 from stream_recon.cli.clusters import cluster_of
 from stream_recon.cli.output import EXIT_FAILED, EXIT_UNDELIVERED
 from stream_recon.cli.schemas import book_of, ids_in_headers
+from stream_recon.cli.states import RocksStates
 from stream_recon.cli.wire import decoder
 from stream_recon.engine.pipeline import View
-from stream_recon.errors import ReconError, StateError, Undelivered, Unreachable
-from stream_recon.limits import SEGMENT_CACHE_BYTES, STATE_RESERVE_BYTES
-from stream_recon.model.plan import SidePlan
+from stream_recon.errors import ReconError, Undelivered, Unreachable
+from stream_recon.limits import MICROS, SEGMENT_CACHE_BYTES
+from stream_recon.model.plan import CheckpointPlan, SidePlan
 from stream_recon.normalise.formats.heartbeat import commit_time
-from stream_recon.ports import Group, Source, Store
+from stream_recon.ports import Group, Source
+from stream_recon.service.checkpoints import Checkpointer
 from stream_recon.service.job import Job, Names, Opened
 from stream_recon.service.normalise import NormaliseWorker
 from stream_recon.service.reconcile import ReconcileWorker
@@ -48,9 +50,6 @@ EXIT_AGAIN: Final = 75
 """A worker that found a cluster away: started again a little later."""
 
 REPORT_SECONDS: Final = 1.0
-CACHE_BYTES: Final = 128 * 1024**2
-BUFFER_BYTES: Final = 16 * 1024**2
-_SPARE_STATES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,8 @@ class Task:
     opened: tuple[Opened, ...]
     state: Path
     ends: Mapping[Spotted, int] | None = None
+    checkpoints: tuple[CheckpointPlan, str] | None = None
+    """With the id of the digest log's topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,10 +240,10 @@ def reconciling(task: Task, _: Tell = _silent) -> Iterator[Stage]:
         place = (names.digests, home)
         return KafkaOutputs(cluster, names.transactional_id(home), place, lambda: digests.committed([home]).get(home), names.once)
 
-    def store(home: int) -> Store:
-        return _open_store(task.state, home)
-
-    worker = ReconcileWorker(digests, outputs, store, names, time.monotonic, cache_bytes=SEGMENT_CACHE_BYTES)
+    states, checkpoints = _states(task)
+    worker = ReconcileWorker(
+        digests, outputs, states.open, names, time.monotonic, cache_bytes=SEGMENT_CACHE_BYTES, checkpoints=checkpoints
+    )
 
     def step() -> None:
         worker.step()
@@ -251,13 +252,9 @@ def reconciling(task: Task, _: Tell = _silent) -> Iterator[Stage]:
     worker.close()
 
 
-def _open_store(state: Path, home: int) -> RocksStore:
-    """The state of a digest partition; where a former owner on this machine still holds it another one, made from the log."""
-    for spare in range(_SPARE_STATES):
-        place = state / (f"digests-{home}" if not spare else f"digests-{home}.{spare}")
-        try:
-            return RocksStore(place, cache_bytes=CACHE_BYTES, buffer_bytes=BUFFER_BYTES, reserve_bytes=STATE_RESERVE_BYTES)
-        except StateError as error:
-            if "lock" not in str(error).lower() or spare == _SPARE_STATES - 1:
-                raise
-    raise AssertionError("the last one raised")
+def _states(task: Task) -> tuple[RocksStates, Checkpointer | None]:
+    if task.checkpoints is None:
+        return RocksStates(task.state, None), None
+    plan, log = task.checkpoints
+    states = RocksStates(task.state, Checkpoints(plan.location, task.names.prefix, log, plan.keep))
+    return states, Checkpointer(states, plan.every / MICROS, time.monotonic, lambda: time.time_ns() // 1000)

@@ -110,6 +110,12 @@ def _service(picture: Picture, version: str) -> Iterator[Family]:
     )
     yield single("log_entries_total", "counter", "Messages of the digest log that were folded.", picture.entries)
     yield single("log_backlog", "gauge", "Messages of the digest log still to fold, where it is folded here.", picture.backlog)
+    ages: list[Sample] = [((str(home),), (picture.at - at) / MICROS) for home, at in picture.checkpoints.items()]
+    text = "Time since all of a digest partition's state was in a checkpoint."
+    yield Family("stream_recon_checkpoint_age_seconds", "gauge", text, ("digest_partition",), ages)
+    yield single("checkpoints_total", "counter", "Checkpoints that were made.", picture.checkpoints_made)
+    yield single("checkpoint_failures_total", "counter", "Checkpoints that failed.", picture.checkpoints_failed)
+    yield single("checkpoint_bytes_total", "counter", "Octets of state sent for checkpoints.", picture.checkpoint_bytes)
     stopped: list[Sample] = [((t.topology,), float(t.stopped is not None)) for t in picture.topologies]
     yield Family("stream_recon_topology_stopped", "gauge", "1 if the topology reads no further.", ("topology",), stopped)
     workers: list[Sample] = [((stage,), float(count)) for stage, count in picture.workers.items()]

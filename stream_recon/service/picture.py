@@ -7,7 +7,7 @@ in UTC.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from stream_recon.engine.events import instant
@@ -167,7 +167,8 @@ class TopologyPicture:
 @dataclass(frozen=True, slots=True)
 class Picture:
     """All of it at the time ``at``. ``workers`` by stage. ``backlog``: messages of the digest log still to fold, in the digest
-    partitions that are folded here (null: none is, or an end is not known). The other numbers are since this process began.
+    partitions that are folded here (null: none is, or an end is not known). ``checkpoints``: by digest partition, when all of
+    its state was last in one. The other numbers are since this process began.
     """
 
     at: int
@@ -179,6 +180,10 @@ class Picture:
     entries: int = 0
     backlog: int | None = None
     singly: int = 0
+    checkpoints: Mapping[int, int] = field(default_factory=dict)
+    checkpoints_made: int = 0
+    checkpoints_failed: int = 0
+    checkpoint_bytes: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As one JSON object."""
@@ -191,6 +196,10 @@ class Picture:
             "log_entries": self.entries,
             "log_backlog": self.backlog,
             "decoded_singly": self.singly,
+            "checkpoints": {str(home): shown_time(at) for home, at in self.checkpoints.items()},
+            "checkpoints_made": self.checkpoints_made,
+            "checkpoints_failed": self.checkpoints_failed,
+            "checkpoint_bytes": self.checkpoint_bytes,
             "topologies": [t.to_json() for t in self.topologies],
         }
 

@@ -1,7 +1,8 @@
 """reconcile as a worker: its share of the digest partitions in, discrepancies and certificates out, exactly once.
 
     assigned -> fence the former owner -> committed position Y -> state at X from the store -> fold X..Y without a word, go on
-    entries  -> fold -> transaction (events, log position, group metadata) -> state to the store
+                                                   no state here, or none the log goes on from: X of the newest checkpoint
+    entries  -> fold -> transaction (events, log position, group metadata) -> state to the store -> now and then a checkpoint
 
 What the transaction did not bring out is folded again; what the store lost is folded again in silence (DESIGN section 5).
 """
@@ -22,9 +23,10 @@ from stream_recon.engine.delivery import deliver
 from stream_recon.engine.pipeline import DISCREPANCIES
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.terms import Event
-from stream_recon.errors import BrokerError, Fenced
+from stream_recon.errors import BrokerError, Fenced, LogError
 from stream_recon.limits import FLUSH_SECONDS, SEGMENT_CACHE_BYTES
 from stream_recon.ports import Commit, Entry, Store
+from stream_recon.service.checkpoints import Checkpointed, Checkpointer
 from stream_recon.service.job import Names
 from stream_recon.service.report import PairReport, ReconcileReport
 
@@ -50,6 +52,9 @@ class Digests(Protocol):
 
     def committed(self, homes: Sequence[int]) -> Mapping[int, Commit]:
         """Committed positions; one on its way is waited for."""
+
+    def begin(self, home: int) -> int:
+        """First position that a digest partition still holds."""
 
     def ends(self) -> Mapping[int, int]:
         """Ends as last told."""
@@ -99,6 +104,7 @@ class ReconcileWorker:
         clock: Callable[[], float],
         *,
         cache_bytes: int = SEGMENT_CACHE_BYTES,
+        checkpoints: Checkpointer | None = None,
     ) -> None:
         self.seats: dict[int, Seat] = {}
         self._digests = digests
@@ -107,6 +113,7 @@ class ReconcileWorker:
         self._names = names
         self._clock = clock
         self._cache_bytes = cache_bytes
+        self._checkpoints = checkpoints
         self._fenced: dict[int, float] = {}
         self._said: Counter[tuple[str, str, str, str]] = Counter()
         self._entries = 0
@@ -124,6 +131,8 @@ class ReconcileWorker:
         for home, seat in list(self.seats.items()):
             if seat.done.position > seat.committed and now - seat.kept >= COMMIT_SECONDS:
                 self._guarded(home, partial(self._keep, seat))
+        if self._checkpoints is not None and (due := self._checkpoints.due()) is not None:
+            self._checkpoint(self._checkpoints, due)
         self._entries += sum(map(len, polled.values()))
         return sum(map(len, polled.values()))
 
@@ -157,6 +166,16 @@ class ReconcileWorker:
         seat.outputs.say([], seat.done, self._digests.membership)
         seat.kept, seat.committed = self._clock(), seat.done.position
 
+    def _checkpoint(self, checkpoints: Checkpointer, home: int) -> None:
+        """Of a state that is not ahead of the committed position: nobody could go on from it."""
+        seat = self.seats[home]
+        if seat.done.position > seat.committed:
+            self._guarded(home, partial(self._keep, seat))
+        if home in self.seats and seat.reconciler.position <= seat.committed:
+            checkpoints.take(home, seat.reconciler.position)
+        else:  # it was ahead when it was taken up, and nothing came since
+            checkpoints.later(home)
+
     # ---- digest partitions come and go ---------------------------------------------------------------------------------
 
     def _assigned(self, homes: Sequence[int]) -> Mapping[int, int]:
@@ -167,11 +186,37 @@ class ReconcileWorker:
         done = self._digests.committed([home]).get(home, Commit(0, b""))
         store = self._open_store(home)
         reconciler = Reconciler(home, store, cache_bytes=self._cache_bytes)
+        if self._checkpoints is not None:
+            store, reconciler = self._restored(self._checkpoints, home, store, reconciler, done.position)
+            self._checkpoints.hold(home)
         self.seats[home] = Seat(reconciler, store, outputs, done, self._clock(), done.position)
         self._share_cache()
         if reconciler.position < done.position:
             logger.info("digest partition %s: folds %s to %s again", home, reconciler.position, done.position)
         return reconciler.position
+
+    def _restored(
+        self, checkpoints: Checkpointer, home: int, store: Store, reconciler: Reconciler, done: int
+    ) -> tuple[Store, Reconciler]:
+        """The state from a checkpoint, if there is none here or the log does not go on from it; else as it is here.
+
+        Raises:
+            LogError: the log does not go on from any state.
+        """
+        begin = self._digests.begin(home)
+        if 0 < reconciler.position >= begin:
+            return store, reconciler
+        restored = checkpoints.restore(home, max(begin, reconciler.position + 1), done)
+        if restored is not None:
+            store, reconciler = restored, Reconciler(home, restored, cache_bytes=self._cache_bytes)
+        if reconciler.position < begin:
+            store.close()
+            raise LogError(
+                f"digest log: partition {home} begins at {begin} by now, the state here ends at {reconciler.position}, and no "
+                f"checkpoint from {begin} to {done} can be used, for what the log says above; mend that and start again, or run "
+                "stream-recon reset first"
+            )
+        return store, reconciler
 
     def _share_cache(self) -> None:
         for seat in self.seats.values():
@@ -199,6 +244,8 @@ class ReconcileWorker:
 
     def _release(self, home: int) -> None:
         seat = self.seats.pop(home)
+        if self._checkpoints is not None:
+            self._checkpoints.release(home)
         self._transactions += seat.outputs.transactions
         self._replaced += seat.outputs.replaced
         self._seconds += seat.outputs.seconds
@@ -228,6 +275,7 @@ class ReconcileWorker:
             self._seconds + sum(s.outputs.seconds for s in seats.values()),
             self._entries,
             frozenset(ended),
+            Checkpointed() if self._checkpoints is None else self._checkpoints.report(),
         )
 
     def close(self) -> None:
@@ -235,6 +283,8 @@ class ReconcileWorker:
         self._digests.close()
         for home in list(self.seats):
             self._release(home)
+        if self._checkpoints is not None:
+            self._checkpoints.close()
 
 
 def _kind(event: Event) -> tuple[str, str, str, str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from stream_recon.service.checkpoints import Checkpointed
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionReport:
@@ -94,3 +96,4 @@ class ReconcileReport:
     entries: int
     finished: frozenset[int] = field(default_factory=frozenset)
     """``run --once``: digest partitions of which every topology's input has ended."""
+    checkpoints: Checkpointed = field(default_factory=Checkpointed)

@@ -102,6 +102,7 @@ class Standing:
             totals = self._former
             for worker in self._workers.values():
                 totals = totals.plus(worker.report)
+            owners = _owners(folding)
             return Picture(
                 now,
                 {NORMALISE: len(reading), RECONCILE: len(folding)},
@@ -110,8 +111,12 @@ class Standing:
                 totals.replaced,
                 totals.seconds,
                 totals.entries,
-                _backlog(_owners(folding)),
+                _backlog(owners),
                 totals.singly,
+                {h: owner.checkpoints.newest[h] for h, owner in owners.items() if h in owner.checkpoints.newest},
+                totals.checkpoints,
+                totals.checkpoints_failed,
+                totals.checkpoint_bytes,
             )
 
     def _topologies(

@@ -34,6 +34,9 @@ class Totals:
     seconds: float = 0.0
     entries: int = 0
     singly: int = 0
+    checkpoints: int = 0
+    checkpoints_failed: int = 0
+    checkpoint_bytes: int = 0
 
     def plus(self, report: ReconcileReport | NormaliseReport) -> Totals:
         """With those of one more worker."""
@@ -46,6 +49,9 @@ class Totals:
             self.seconds + report.seconds,
             self.entries + report.entries,
             self.singly,
+            self.checkpoints + report.checkpoints.made,
+            self.checkpoints_failed + report.checkpoints.failed,
+            self.checkpoint_bytes + report.checkpoints.sent,
         )
 
 

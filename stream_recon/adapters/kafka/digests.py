@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from stream_recon.adapters.kafka.client import Cluster
 from stream_recon.adapters.kafka.source import PASSING, committed, consumer_defaults, consumer_settings
-from stream_recon.adapters.kafka.topics import BLOCK_BYTES
+from stream_recon.adapters.kafka.topics import BLOCK_BYTES, Topics
 from stream_recon.errors import LogError
 from stream_recon.ports import Commit, Entry, Group
 
@@ -84,6 +84,14 @@ class KafkaDigests:
     def membership(self) -> Any:
         """What a transaction must carry, so that one of a former owner is refused (KIP-447)."""
         return self._consumer.consumer_group_metadata()
+
+    def begin(self, home: int) -> int:
+        """First position that a digest partition still holds, asked anew.
+
+        Raises:
+            BrokerError: the cluster does not say.
+        """
+        return Topics(self._cluster).begins([(self._topic, home)])[self._topic, home]
 
     def ends(self) -> dict[int, int]:
         """End of each partition that is held, as last told; no request."""

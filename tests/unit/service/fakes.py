@@ -526,6 +526,8 @@ class Digests:
         self.commits = commits
         self.held: dict[int, int] = {}
         self.limit = 1 << 30
+        self.first = 0
+        """What retention has left of every digest partition."""
         self.sought: list[tuple[int, int]] = []
         self.touch: Touch = silent
         self._assigned: Callable[[Sequence[int]], Mapping[int, int]] | None = None
@@ -560,6 +562,10 @@ class Digests:
     def committed(self, homes: Sequence[int]) -> Mapping[int, Commit]:
         self.touch("committed")
         return {h: self.commits[h] for h in homes if h in self.commits}
+
+    def begin(self, home: int) -> int:
+        self.touch("begin")
+        return self.first
 
     def ends(self) -> Mapping[int, int]:
         return {h: len(self.log.topics.get((NAMES.digests, h), [])) for h in self.held}

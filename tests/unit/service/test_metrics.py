@@ -27,7 +27,18 @@ PAIR = PairPicture(
     events=dict.fromkeys(STATUSES, 0) | {"opened": 4},
 )
 PICTURE = Picture(
-    NOW, {"normalise": 2, "reconcile": 1}, (TopologyPicture("orders", None, (SIDE, STALLED), (PAIR,)),), 10, 1, 2.5, 400, 6
+    NOW,
+    {"normalise": 2, "reconcile": 1},
+    (TopologyPicture("orders", None, (SIDE, STALLED), (PAIR,)),),
+    10,
+    1,
+    2.5,
+    400,
+    6,
+    checkpoints={0: NOW - 20 * S, 3: NOW - 500_000},
+    checkpoints_made=9,
+    checkpoints_failed=2,
+    checkpoint_bytes=4096,
 )
 NOTHING = replace(
     PICTURE,
@@ -40,6 +51,7 @@ NOTHING = replace(
         ),
     ),
     backlog=None,
+    checkpoints={},
 )
 
 
@@ -84,6 +96,10 @@ def test_the_service_as_a_whole() -> None:
     assert values(PICTURE, "log_entries_total") == {(): 400}
     assert values(replace(PICTURE, singly=7), "messages_decoded_singly_total") == {(): 7}
     assert values(PICTURE, "log_backlog") == {(): 6}
+    assert values(PICTURE, "checkpoint_age_seconds") == {("0",): 20, ("3",): 0.5}
+    assert values(PICTURE, "checkpoints_total") == {(): 9}
+    assert values(PICTURE, "checkpoint_failures_total") == {(): 2}
+    assert values(PICTURE, "checkpoint_bytes_total") == {(): 4096}
     assert values(PICTURE, "topology_stopped") == {("orders",): 0}
     assert values(PICTURE, "workers") == {("normalise",): 2, ("reconcile",): 1}
     assert values(PICTURE, "build_info") == {("1.2.3",): 1}
@@ -103,6 +119,7 @@ def test_what_is_not_known_has_no_sample() -> None:
         "waiting_rows",
         "closed_until_timestamp_seconds",
         "log_backlog",
+        "checkpoint_age_seconds",
     }
     assert {name for name, family in by_name(NOTHING).items() if not family.samples} == unknown
     assert values(NOTHING, "partitions") == {("orders", "pg"): 0}
@@ -112,5 +129,5 @@ def test_what_is_not_known_has_no_sample() -> None:
 def test_names_say_kind_and_unit() -> None:
     for name, family in by_name(PICTURE).items():
         assert family.kind == ("counter" if name.endswith("_total") else "gauge")
-        assert set(family.labels) <= {"topology", "side", "target", "verdict", "status", "stage", "version"}
+        assert set(family.labels) <= {"topology", "side", "target", "verdict", "status", "stage", "version", "digest_partition"}
         assert all(len(labels) == len(family.labels) for labels, _ in family.samples)

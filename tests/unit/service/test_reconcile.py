@@ -79,15 +79,15 @@ class Desk:
         return len(self.log.topics[NAMES.digests, home])
 
 
-def filled() -> MemoryLog:
-    """Some blocks with differences, and the end of the input."""
+def filled(limit: int = 4) -> MemoryLog:
+    """Some blocks with differences, and the end of the input. ``limit``: messages a poll."""
     house = House(2)
     hand = house.hand(house.open())
-    hand.source.limit = 4
+    hand.source.limit = limit
     for n in range(12):
         house.cluster.put("s", 0, (n, "a", 10.0 * n), (n + 1, "a", 10.0 * n + 1))
         house.cluster.put("t", 0, (n, "a" if n % 3 else "b", 10.0 * n))
-    hand.run(3)
+    hand.run(12 / limit)
     for home in HOMES:
         house.log.append([(NAMES.digests, home, 1, None, encode(End("shop")))], {})
     return house.log
@@ -207,12 +207,12 @@ def test_a_stall_is_counted_without_a_target() -> None:
 # ---- state and position ------------------------------------------------------------------------------------------------------
 
 
-def states(home: int) -> Iterator[tuple[MemoryStore, int]]:
+def states(home: int, log: MemoryLog = LOG) -> Iterator[tuple[MemoryStore, int]]:
     """The disk after each entry, and how many events were said by then."""
     store = MemoryStore()
     reader, count = Reconciler(home, store), 0
     yield store.copy(), 0
-    for entry in LOG.read(NAMES.digests, home, 0, 100):
+    for entry in log.read(NAMES.digests, home, 0, 100):
         count += len(list(reader.fold(entry)))
         reader.commit()
         yield store.copy(), count

@@ -11,6 +11,7 @@ import pytest
 
 from stream_recon.model.digest import Counts
 from stream_recon.model.plan import Format, SidePlan, TopologyPlan
+from stream_recon.service.checkpoints import Checkpointed
 from stream_recon.service.picture import PairPicture, Picture, SidePicture
 from stream_recon.service.report import NormaliseReport, PairReport, PartitionReport, ReconcileReport, StallReport
 from stream_recon.service.standing import Standing
@@ -289,6 +290,17 @@ def test_the_verdict_so_far(change: dict[str, Any], verdict: str, expected: str 
     standing_ = standing()
     standing_.take("r-0", 0, folds(home(0, **change), said=said(verdict, 1)))
     assert pair(standing_.picture()).verdict == expected
+
+
+def test_checkpoints_count_over_incarnations_and_the_owner_tells_how_old_they_are() -> None:
+    standing_ = standing()
+    standing_.take("r-0", 0, folds(home(0), checkpoints=Checkpointed({0: NOW - 9 * S}, 3, 1, 100)))
+    standing_.take("r-0", 1, folds(home(0), checkpoints=Checkpointed({}, 1, 0, 10)))
+    standing_.take("r-1", 0, folds(home(1), checkpoints=Checkpointed({0: NOW, 1: NOW - 5 * S}, 2, 0, 20)))
+    picture = standing_.picture()
+    assert (picture.checkpoints_made, picture.checkpoints_failed, picture.checkpoint_bytes) == (6, 1, 130)
+    assert picture.checkpoints == {1: NOW - 5 * S}, "of digest partition 0 its owner knows none yet"
+    assert picture.to_json()["checkpoints"] == {"1": "2026-11-21T12:59:55.000000Z"}
 
 
 # ---- JSON --------------------------------------------------------------------------------------------------------------
