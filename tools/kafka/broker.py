@@ -25,6 +25,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -37,21 +38,52 @@ from tools.kafka.network import HOST, answers, choose_ports
 from tools.kafka.settings import QUICK, USERS, secured
 from tools.programs import tail
 
-__all__ = ["QUICK", "USERS", "Broker", "BrokerError", "jars", "java", "secured"]
+__all__ = ["QUICK", "USERS", "Broker", "BrokerError", "Member", "jars", "java", "new_cluster", "secured"]
 
 JVM = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=INFO"]
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 30.0
 
 
+@dataclass(frozen=True)
+class Member:
+    """A broker's place in its cluster, by whose id we know it from others.
+
+    ``ports``: of the plain listener, of the controller, and of a further listener. ``voters``: controllers' ports by node.
+    ``door``: the port at which the further listener says that it can be reached, if there is one.
+    """
+
+    node: int
+    ports: Sequence[int]
+    voters: Mapping[int, int]
+    cluster: str
+    door: int | None = None
+
+
+def new_cluster() -> str:
+    """A random id."""
+    cluster = "-"
+    while cluster.startswith("-"):  # would be read as an option
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return cluster
+
+
 class Broker:
     """One broker on ports and data of its own; ``restart`` keeps both. It dies with the process that made it.
 
     ``data``: a directory that stays, with its log and, while they are free, its ports; None: a temporary one.
-    ``settings``: of the server, over ``QUICK``. ``sasl``: opens a second listener, see ``secured``.
+    ``settings``: of the server, over ``QUICK``. ``sasl``: opens a second listener, see ``secured``. ``member``: of a cluster of
+    several, see ``cluster``.
     """
 
-    def __init__(self, data: Path | None = None, *, settings: Mapping[str, str | int] | None = None, sasl: bool = False) -> None:
+    def __init__(
+        self,
+        data: Path | None = None,
+        *,
+        settings: Mapping[str, str | int] | None = None,
+        sasl: bool = False,
+        member: Member | None = None,
+    ) -> None:
         """Takes the directory and the ports.
 
         Raises:
@@ -60,13 +92,18 @@ class Broker:
         self._temporary = data is None
         self._home = Path(tempfile.mkdtemp(prefix="broker-")) if data is None else data.absolute()
         self._lock = _locked(self._home)
-        self._port, self._controller, self._sasl = choose_ports(self._home / "ports")
+        self._member = member or self._alone()
+        self._port, self._controller, self._further = self._member.ports
         self._settings = {**QUICK, **(secured() if sasl else {}), **(settings or {})}
         self._has_sasl = sasl
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self.log_path = self._home / "kafka.log"
         self.log_path.write_bytes(b"")
+
+    def _alone(self) -> Member:
+        ports = choose_ports(self._home / "ports")
+        return Member(1, ports, {1: ports[1]}, new_cluster())
 
     @property
     def bootstrap(self) -> str:
@@ -77,7 +114,7 @@ class Broker:
     def sasl_bootstrap(self) -> str:
         """Address of the SASL_PLAINTEXT listener."""
         assert self._has_sasl, "only Broker(sasl=True) has a SASL listener"
-        return f"{HOST}:{self._sasl}"
+        return f"{HOST}:{self._further}"
 
     def login(self, user: str, password: str | None = None) -> dict[str, Any]:
         """What confluent-kafka needs to come as this user by the SASL listener."""
@@ -89,18 +126,32 @@ class Broker:
             "sasl.password": USERS[user] if password is None else password,
         }
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process, while it runs."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Returns when the broker answers.
 
         Raises:
             BrokerError: it cannot be fetched, or does not start; the text shows the end of its log.
         """
+        self.launch()
+        self.await_answer()
+
+    def launch(self) -> None:
+        """Starts the process, and does not wait: one of several answers when most of them run.
+
+        Raises:
+            BrokerError: it cannot be fetched, or refuses its settings.
+        """
         assert self._process is None, "this broker runs already"
         try:
             everything = jars() / "*"  # before java(): Maven may bring one
             command = [str(java()), *JVM, "-cp", str(everything)]
             config = self._configured()
-            cluster = self._formatted(command, config)
+            self._format(command, config)
             with self.log_path.open("ab") as log:
                 self._process = subprocess.Popen(
                     [*command, "kafka.Kafka", str(config)],
@@ -110,7 +161,19 @@ class Broker:
                     start_new_session=True,  # Ctrl-C is ours to answer
                 )
             self._guard = guarding(self._process.pid)
-            self._await_answer(self._process, cluster)
+        except BaseException:
+            self.kill()
+            raise
+
+    def await_answer(self) -> None:
+        """Returns when the broker answers.
+
+        Raises:
+            BrokerError: it does not; the text shows the end of its log.
+        """
+        assert self._process is not None, "this broker does not run"
+        try:
+            self._await_answer(self._process)
         except BaseException:
             self.kill()
             raise
@@ -169,16 +232,23 @@ class Broker:
         self.close()
 
     def _configured(self) -> Path:
+        member = self._member
         listeners = {"PLAINTEXT": (self._port, "PLAINTEXT"), "CONTROLLER": (self._controller, "PLAINTEXT")}
+        advertised = {"PLAINTEXT": self._port}
         if self._has_sasl:
-            listeners["SASL"] = (self._sasl, "SASL_PLAINTEXT")
+            listeners["SASL"] = (self._further, "SASL_PLAINTEXT")
+            advertised["SASL"] = self._further
+        if member.door is not None:
+            listeners["DOOR"] = (self._further, "PLAINTEXT")
+            advertised["DOOR"] = member.door
         settings = {
-            "node.id": 1,
+            "node.id": member.node,
             "process.roles": "broker,controller",
             "controller.listener.names": "CONTROLLER",
-            "controller.quorum.voters": f"1@{HOST}:{self._controller}",
+            "controller.quorum.voters": ",".join(f"{node}@{HOST}:{port}" for node, port in member.voters.items()),
             "inter.broker.listener.name": "PLAINTEXT",
             "listeners": ",".join(f"{name}://{HOST}:{port}" for name, (port, _) in listeners.items()),
+            "advertised.listeners": ",".join(f"{name}://{HOST}:{port}" for name, port in advertised.items()),
             "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, (_, protocol) in listeners.items()),
             "log.dirs": self._home / "log",
             **self._settings,
@@ -188,23 +258,24 @@ class Broker:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return path
 
-    def _formatted(self, command: Sequence[str], config: Path) -> str:
-        """The id of the cluster, a random one for new data: by it we know our own broker from others."""
+    def _format(self, command: Sequence[str], config: Path) -> None:
+        """New data get the cluster's id; what is there already keeps the one that it has."""
+        if (self._home / "log" / "meta.properties").exists():
+            return
+        storage = [*command, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", self._member.cluster]
+        with self.log_path.open("ab") as log:
+            if subprocess.call([*storage, "-c", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log):
+                raise self._failed("refused its settings")
+
+    @property
+    def _cluster(self) -> str:
         meta = self._home / "log" / "meta.properties"
-        if not meta.exists():
-            cluster = "-"
-            while cluster.startswith("-"):  # would be read as an option
-                cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            storage = [*command, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c", str(config)]
-            with self.log_path.open("ab") as log:
-                if subprocess.call(storage, stdin=subprocess.DEVNULL, stdout=log, stderr=log):
-                    raise self._failed("refused its settings")
         found = re.search(r"^cluster\.id=(.+)$", meta.read_text(encoding="utf-8"), flags=re.MULTILINE)
         assert found, f"{meta} has no cluster.id"
         return found[1]
 
-    def _await_answer(self, process: subprocess.Popen[bytes], cluster: str) -> None:
-        deadline = time.monotonic() + READY_WITHIN_S
+    def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
+        deadline, cluster = time.monotonic() + READY_WITHIN_S, self._cluster
         while not answers(self._port, cluster):
             if process.poll() is not None:
                 raise self._failed(f"ended with exit code {process.returncode} before it was ready")

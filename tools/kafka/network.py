@@ -13,17 +13,17 @@ from pathlib import Path
 HOST = "127.0.0.1"
 
 
-def choose_ports(remembered: Path) -> list[int]:
-    """Three free ports, those of the last time if they still are.
+def choose_ports(remembered: Path, count: int = 3) -> list[int]:
+    """Free ports, those of the last time if they still are.
 
     From below the range that systems give to outgoing connections: a client that dials a killed broker over and over would at
     some point be given the very port it dials, and the broker could not return to it.
     """
     with contextlib.suppress(FileNotFoundError, ValueError):
         ports: list[int] = json.loads(remembered.read_text(encoding="ascii"))
-        if all(map(_is_free, ports)):
+        if len(ports) == count and all(map(_is_free, ports)):
             return ports
-    ports = list(islice(filter(_is_free, random.sample(range(20_000, 32_000), 12_000)), 3))
+    ports = list(islice(filter(_is_free, random.sample(range(20_000, 32_000), 12_000)), count))
     remembered.write_text(json.dumps(ports), encoding="ascii")
     return ports
 

@@ -1,4 +1,4 @@
-"""How the broker differs from Kafka's defaults: one node, and quick to act. ``docker-compose.yml`` says the same."""
+"""How the broker differs from Kafka's defaults: one node, and quick to act (``docker-compose.yml`` says the same); or three."""
 
 from __future__ import annotations
 
@@ -37,6 +37,18 @@ QUICK: Mapping[str, str] = {
     "log.cleaner.dedupe.buffer.size": "8388608",  # the default is half of our heap
 }
 """What differs from Kafka's defaults, apart from addresses."""
+
+SPREAD: Mapping[str, str] = {
+    **QUICK,
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "share.coordinator.state.topic.replication.factor": "3",
+    "share.coordinator.state.topic.min.isr": "2",
+}
+"""The same for three brokers that hold everything three times: any one of them may be lost."""
 
 USERS: Mapping[str, str] = {"admin": "admin-secret", "guest": "guest-secret"}
 """Users of the SASL listener with their passwords: admin may do everything, anyone else what an ACL allows: at first nothing."""
