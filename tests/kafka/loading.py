@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
 import re
+import socket
+import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +48,11 @@ class Message:
     @property
     def place(self) -> Place:
         return self.topic, self.partition
+
+
+def plainly(bootstrap: str) -> Json:
+    """A client that says nothing of connections that break: here they are meant to."""
+    return {"bootstrap.servers": bootstrap, "log_level": 0}
 
 
 # ---- recordings ----------------------------------------------------------------------------------------------------------
@@ -87,8 +95,9 @@ class Loader:
     """Puts messages at their offsets, as far as it is told to; what a partition still has to get waits here."""
 
     def __init__(self, bootstrap: str) -> None:
-        client = {"bootstrap.servers": bootstrap, "linger.ms": 0}
-        self.admin = AdminClient({"bootstrap.servers": bootstrap})
+        client = plainly(bootstrap) | {"linger.ms": 0}
+        self._bootstrap = bootstrap
+        self.admin = AdminClient(plainly(bootstrap))
         self._plain = Producer(client | {"enable.idempotence": True})
         self._transactional = Producer(client | {"transactional.id": f"loader-{uuid4().hex}"})
         self._transactional.init_transactions(WITHIN_S)
@@ -100,7 +109,7 @@ class Loader:
         for message in messages:
             wanted[message.topic] = max(wanted.get(message.topic, 1), message.partition + 1)
             self._waiting.setdefault(message.place, deque()).append(message)
-        new = [NewTopic(topic, count, 1, config=FOREVER) for topic, count in wanted.items()]
+        new = [NewTopic(topic, count, config=FOREVER) for topic, count in wanted.items()]
         for made in self.admin.create_topics(new).values():
             made.result(WITHIN_S)
         for place, queue in self._waiting.items():
@@ -159,11 +168,12 @@ class Loader:
 
     def _await_end(self, place: Place, end: int) -> None:
         """A marker is written a little after its transaction is over."""
-        deadline = time.monotonic() + WITHIN_S
-        asked = {TopicPartition(*place): OffsetSpec.latest()}
-        while (found := next(iter(self.admin.list_offsets(asked).values())).result(WITHIN_S).offset) != end:
+        deadline, found = time.monotonic() + WITHIN_S, -1
+        while found != end:
             assert found < end, f"{place}: expected to end at {end}, ends at {found}"
             assert time.monotonic() < deadline, f"{place} does not come to its end at {end}"
+            with suppress(KafkaException):  # its leader moves
+                found = ends(self._bootstrap, [place[0]], committed=False)[place]
 
     def _in_transaction(self, messages: Sequence[Message]) -> None:
         self._transactional.begin_transaction()
@@ -234,12 +244,12 @@ def output(message: KafkaMessage) -> Output:
     return Output(topic, partition, offset, message.timestamp()[1], None if key is None else bytes(key), value or b"", headers)
 
 
-def consumer(bootstrap: str, *, committed: bool = True) -> Consumer:
-    """One without a group, from the beginning of whatever it is assigned."""
+def consumer(bootstrap: str, *, committed: bool = True, group: str | None = None) -> Consumer:
+    """One that joins no group, from the beginning of whatever it is assigned."""
     return Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": f"test-{uuid4().hex}",
+        plainly(bootstrap)
+        | {
+            "group.id": group or f"test-{uuid4().hex}",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed" if committed else "read_uncommitted",
@@ -257,7 +267,7 @@ def there(admin: AdminClient, topics: Iterable[str]) -> list[Place]:
 
 def ends(bootstrap: str, topics: Iterable[str], *, committed: bool) -> dict[Place, int]:
     """End of each partition: the last one, or the one that readers of what is committed may reach."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient(plainly(bootstrap))
     level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
     asked = {TopicPartition(*place): OffsetSpec.latest() for place in there(admin, topics)}
     found = admin.list_offsets(asked, isolation_level=level) if asked else {}
@@ -266,8 +276,8 @@ def ends(bootstrap: str, topics: Iterable[str], *, committed: bool) -> dict[Plac
 
 def positions(bootstrap: str, group: str, topic: str) -> dict[Place, int]:
     """Where a group has committed to be."""
-    asking = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
-    places = there(AdminClient({"bootstrap.servers": bootstrap}), [topic])
+    asking = Consumer(plainly(bootstrap) | {"group.id": group, "enable.auto.commit": False})
+    places = there(AdminClient(plainly(bootstrap)), [topic])
     found = {(p.topic, p.partition): p.offset for p in asking.committed([TopicPartition(*p) for p in places], WITHIN_S)}
     asking.close()
     return {place: max(0, found[place]) for place in places}
@@ -292,6 +302,44 @@ def read(bootstrap: str, topics: Sequence[str], *, committed: bool = True) -> li
                 raise AssertionError(error)
     reader.close()
     return sorted(found, key=lambda o: (o.topic, o.partition, o.offset))
+
+
+# ---- transactions --------------------------------------------------------------------------------------------------------
+
+_LIST_TRANSACTIONS = 66
+_NOT_OVER = ("Ongoing", "PrepareCommit", "PrepareAbort", "PrepareEpochFence")
+
+
+def transactions_open(bootstrap: str, prefix: str) -> list[str]:
+    """Transactions that are not over, by ids that begin so, as all brokers know them: of those, too, that wrote nothing yet."""
+    brokers = AdminClient(plainly(bootstrap)).list_topics(timeout=WITHIN_S).brokers.values()
+    return [name for broker in brokers for name in _transactions(str(broker.host), int(broker.port)) if name.startswith(prefix)]
+
+
+def _transactions(host: str, port: int) -> Iterator[str]:
+    """ListTransactions, version 0, which librdkafka has not."""
+    states = b"".join(bytes([len(state) + 1]) + state.encode() for state in _NOT_OVER)
+    request = struct.pack(">hhih", _LIST_TRANSACTIONS, 0, 1, -1) + b"\0" + bytes([len(_NOT_OVER) + 1]) + states + b"\1\0"
+    with socket.create_connection((host, port), timeout=WITHIN_S) as connection, connection.makefile("rb") as stream:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        answer = io.BytesIO(stream.read(int.from_bytes(stream.read(4))))
+    answer.read(4 + 1 + 4)  # correlation, tags, throttle time
+    assert answer.read(2) == b"\0\0", f"{host}:{port} does not list transactions"
+    assert _length(answer) == 0, "a state that it does not know"
+    for _ in range(_length(answer)):
+        yield answer.read(_length(answer)).decode()
+        answer.read(8)  # producer id
+        answer.read(_length(answer))  # state
+        assert answer.read(1) == b"\0"
+
+
+def _length(stream: io.BytesIO) -> int:
+    """Of a compact array or text: seven bits a byte, the lowest first, of one more than it is."""
+    value, shift = 0, 0
+    while (byte := stream.read(1)[0]) & 0x80:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+    return (value | byte << shift) - 1
 
 
 # ---- processes -----------------------------------------------------------------------------------------------------------
