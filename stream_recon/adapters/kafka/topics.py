@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import ConfigResource, ConsumerGroupDescription, NewTopic, OffsetSpec, ResourceType
 
 from stream_recon.adapters.kafka.client import REQUEST_SECONDS, Cluster
@@ -38,6 +39,8 @@ _SOON: Final = {
 """What a topic made a moment ago, a partition whose leader moves, or a broker that has just begun, answers for a while."""
 
 _PAUSE_SECONDS: Final = 0.2
+_ATTEMPT_SECONDS: Final = 5.0
+"""A request to a leader that is away waits so long for it, before another leader is looked for."""
 _REPLICAS: Final = 3
 _FOREVER: Final = "-1"
 
@@ -130,18 +133,30 @@ class Topics:
         deadline = time.monotonic() + REQUEST_SECONDS
         while left:
             request = {TopicPartition(topic, partition): spec for (topic, partition), spec in left.items()}
-            futures = self.cluster.admin.list_offsets(request, isolation_level=isolation, request_timeout=REQUEST_SECONDS)
+            futures = self.cluster.admin.list_offsets(request, isolation_level=isolation, request_timeout=_ATTEMPT_SECONDS)
             for place, future in futures.items():
+                where = f"offsets of {place.topic}/{place.partition}"
                 try:
-                    found[place.topic, place.partition] = int(future.result().offset)
+                    offset = int(future.result().offset)
                 except KafkaException as error:
                     if error.args[0].code() not in _SOON or time.monotonic() > deadline:
-                        raise self.cluster.failed(f"offsets of {place.topic}/{place.partition}", error) from error
+                        raise self.cluster.failed(where, error) from error
+                    continue
+                if offset != OFFSET_INVALID:  # what a leader that is away could not be asked stands in the answer so
+                    found[place.topic, place.partition] = offset
+                elif time.monotonic() > deadline:
+                    raise self.cluster.failed(where, KafkaError(KafkaError._TIMED_OUT))
             left = {place: spec for place, spec in left.items() if place not in found}
             if left:
+                self._look_for_leaders()
                 time.sleep(_PAUSE_SECONDS)
         self.cluster.answered()
         return found
+
+    def _look_for_leaders(self) -> None:
+        """What the client knows of leaders it would believe for minutes, whatever they answer."""
+        with suppress(KafkaException):  # the next request tells
+            self.cluster.admin.list_topics(timeout=_ATTEMPT_SECONDS)
 
     def compacted(self, names: Iterable[str]) -> set[str]:
         """Which of ``names`` are compacted.
