@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka.admin import NewTopic
 
 from stream_recon.adapters.kafka.client import Cluster
-from stream_recon.adapters.kafka.topics import Topics
+from stream_recon.adapters.kafka.topics import Topics, table
 from tests.kafka.loading import until
 from tools.kafka.cluster import Brokers
 
@@ -32,3 +32,11 @@ def test_ends_are_told_although_leaders_have_moved(brokers: Brokers, prefix: str
     brokers.nodes[0].start()
     brokers.await_in_sync()
     assert topics.ends(places) == dict.fromkeys(places, 0)
+
+
+def test_topics_are_made_and_checked_whichever_broker_is_asked(brokers: Brokers, prefix: str) -> None:
+    """One of them may not have heard of a topic that was made a moment ago."""
+    for number in range(8):
+        topics = Topics(Cluster((("bootstrap.servers", brokers.bootstrap),)))
+        own = [table(f"{prefix}{number}-{name}", 4) for name in "abc"]
+        assert topics.ensure(own) == {topic.name: 4 for topic in own}

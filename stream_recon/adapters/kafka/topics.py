@@ -167,16 +167,22 @@ class Topics:
         return {name for name, settings in self._settings(names).items() if "compact" in settings["cleanup.policy"]}
 
     def _settings(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
-        resources = [ConfigResource(ResourceType.TOPIC, name) for name in sorted(set(names))]
-        if not resources:
-            return {}
-        found = {}
-        for resource, future in self.cluster.admin.describe_configs(resources, request_timeout=REQUEST_SECONDS).items():
-            try:
-                entries: dict[str, Any] = future.result()
-            except KafkaException as error:
-                raise self.cluster.failed(f"settings of topic {resource.name}", error) from error
-            found[resource.name] = {name: str(entry.value) for name, entry in entries.items()}
+        found: dict[str, dict[str, str]] = {}
+        left = set(names)
+        deadline = time.monotonic() + REQUEST_SECONDS
+        while left:
+            resources = [ConfigResource(ResourceType.TOPIC, name) for name in sorted(left)]
+            for resource, future in self.cluster.admin.describe_configs(resources, request_timeout=REQUEST_SECONDS).items():
+                try:
+                    entries: dict[str, Any] = future.result()
+                except KafkaException as error:
+                    if error.args[0].code() not in _SOON or time.monotonic() > deadline:
+                        raise self.cluster.failed(f"settings of topic {resource.name}", error) from error
+                else:
+                    found[resource.name] = {name: str(entry.value) for name, entry in entries.items()}
+            left -= found.keys()
+            if left:
+                time.sleep(_PAUSE_SECONDS)
         return found
 
     # ---- our own -------------------------------------------------------------------------------------------------------
