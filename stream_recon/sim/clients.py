@@ -64,6 +64,10 @@ class SimCluster(Cluster):
         """Virtual time passes."""
         self.world.sleep(seconds)
 
+    def bounded(self, call: Callable[[], None], seconds: float) -> None:
+        """No modelled call lasts for ever."""
+        call()
+
     def request(self, what: str, timeout: float = 20.0) -> None:
         """Before a request: the broker may be away."""
         self.world.gate(what)

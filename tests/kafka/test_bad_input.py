@@ -521,7 +521,7 @@ def test_a_refusal_while_the_offsets_are_on_their_way_is_told_with_its_reason(gu
         producer.produce(f"{guarded.prefix}.digests", b"refused", partition=0)
         time.sleep(delay_ms / 1000)
         with pytest.raises(KafkaException) as told:  # noqa: PT012  either of the two is told
-            client.send_offsets(producer, [TopicPartition(f"{guarded.prefix}.digests", 0, 1)], membership, 20)
+            client.send_offsets(cluster, producer, [TopicPartition(f"{guarded.prefix}.digests", 0, 1)], membership)
             producer.commit_transaction(20)
         assert told.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
         producer.purge()

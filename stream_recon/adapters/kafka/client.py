@@ -11,6 +11,8 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from threading import Thread
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -25,6 +27,9 @@ logger = logging.getLogger("stream_recon.kafka")
 
 REQUEST_SECONDS: Final = 20.0
 """How long one request may take, retries included, before it is told as a failure."""
+
+OFFSETS_SECONDS: Final = 10.0
+"""How long a transaction waits for the coordinator of its group: longer than another broker takes to become it."""
 
 REPEAT_SECONDS: Final = 60.0
 """A cluster that is away is told of so often."""
@@ -117,6 +122,28 @@ class Cluster:
     def wait(self, seconds: float) -> None:
         """Lets time pass."""
         time.sleep(seconds)
+
+    def bounded(self, call: Callable[[], None], seconds: float) -> None:
+        """Makes a call that may last for ever: in a thread, which is left behind when time is up.
+
+        Raises:
+            KafkaException: what the call raises, or that time is up.
+        """
+        made: Future[None] = Future()
+
+        def make() -> None:
+            try:
+                call()
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                made.set_exception(error)
+            else:
+                made.set_result(None)
+
+        Thread(target=make, daemon=True).start()
+        try:
+            made.result(seconds)
+        except TimeoutError:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer within {seconds:.0f} s")) from None
 
     # ---- errors --------------------------------------------------------------------------------------------------------
 
@@ -217,19 +244,25 @@ class _Lines:
             logger.warning("%s answers again", self._name)
 
 
-def send_offsets(producer: Producer, offsets: Sequence[TopicPartition], membership: Any, seconds: float) -> None:
-    """Adds a group's positions to the transaction.
+def send_offsets(cluster: Cluster, producer: Producer, offsets: Sequence[TopicPartition], membership: Any) -> None:
+    """Adds a group's positions to the transaction. librdkafka may wait for a coordinator that has left the cluster, whatever time
+    it is given, until that is back (its issues 5456 and 5511).
 
     Raises:
         KafkaException: with the transaction's own reason. A message that is refused while the positions are on their way makes
-            librdkafka say "erroneous state", and the reason only when it is asked again.
+            librdkafka say "erroneous state", and the reason only when it is asked again. After a timeout the producer must not
+            be used again.
     """
-    try:
-        producer.send_offsets_to_transaction(list(offsets), membership, seconds)
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError._STATE:
-            raise
-        producer.send_offsets_to_transaction(list(offsets), membership, seconds)
+
+    def send() -> None:
+        try:
+            producer.send_offsets_to_transaction(list(offsets), membership, OFFSETS_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._STATE:
+                raise
+            producer.send_offsets_to_transaction(list(offsets), membership, OFFSETS_SECONDS)
+
+    cluster.bounded(send, OFFSETS_SECONDS)
 
 
 def run_headers(run: str | None) -> list[tuple[str, str | bytes | None]]:

@@ -132,7 +132,7 @@ class KafkaOutputs:
         for topic, key, value in messages:
             self._produce(topic, key, value)
         offset = TopicPartition(*self._place, commit.position, commit.metadata.decode())
-        send_offsets(self._producer, [offset], membership, TRANSACTION_MS / 1000)
+        send_offsets(self._cluster, self._producer, [offset], membership)
         self._producer.commit_transaction(TRANSACTION_MS / 1000)
 
     def _produce(self, topic: str, key: bytes, value: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from stream_recon.adapters.kafka.client import REQUEST_SECONDS, Cluster, send_offsets
+from stream_recon.adapters.kafka.client import Cluster, send_offsets
 from stream_recon.adapters.kafka.peek import SETTINGS, read
 from stream_recon.adapters.kafka.source import committed
 from stream_recon.adapters.kafka.topics import BLOCK_BYTES, Topics
@@ -114,7 +114,7 @@ class Table:
             for topic, partition, key, value in messages:
                 producer.produce(topic, value, key, partition)
             if offsets:
-                send_offsets(producer, offsets, consumer.consumer_group_metadata(), REQUEST_SECONDS)
+                send_offsets(cluster, producer, offsets, consumer.consumer_group_metadata())
             producer.commit_transaction(_SECONDS)
         except KafkaException as error:
             raise cluster.failed(f"opening a share of {self._topic}", error) from error
