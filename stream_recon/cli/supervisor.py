@@ -1,7 +1,8 @@
 """The process tree of ``run``: starts workers, hears them, starts a crashed one again, and stops them in order.
 
 A worker that ends with an error of ours (configuration, refused by the broker) ends the run; one that crashes or is killed is
-started again, later each time; what it had not committed is done again by whoever takes its partitions.
+started again, later each time; what it had not committed is done again by whoever takes its partitions. So is one whose place
+another worker holds, a few times: a broker that is lost while a worker joins its group can make it take its own place away.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, Final
 
 from stream_recon.cli.output import EXIT_FAILED
-from stream_recon.cli.worker import Failure, Task, work
+from stream_recon.cli.worker import EXIT_FENCED, Failure, Task, work
 from stream_recon.errors import StateError, Undelivered
 from stream_recon.service.report import NormaliseReport, ReconcileReport
 
@@ -31,6 +32,8 @@ STOP_SECONDS: Final = 30.0
 _BACKOFF: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _STEADY_SECONDS: Final = 60.0
 """A worker that ran so long is started again at once when it crashes."""
+_FENCED_TIMES: Final = 3
+"""A worker whose place was held by another one so often meanwhile shares its name with that one, and ends the run."""
 
 
 @dataclass(slots=True)
@@ -67,6 +70,7 @@ class Supervisor:
         self._workers: dict[str, _Worker] = {}
         self._again: dict[str, tuple[float, Task, int]] = {}
         self._incarnations: Counter[str] = Counter()
+        self._fenced: Counter[str] = Counter()
 
     def start(self, task: Task, crashes: int = 0) -> None:
         """Starts one worker. Each one of a name that follows another is a further incarnation, whatever ended that."""
@@ -128,11 +132,12 @@ class Supervisor:
         self._gone(name)
         if worker.stopping or code == 0:
             return
-        if failure is not None and code == EXIT_FAILED:
-            raise (Undelivered if failure.code != EXIT_FAILED else StateError)(f"{name}: {failure.text}")
         steady = time.monotonic() - worker.since > _STEADY_SECONDS
+        self._fenced[name] = (0 if steady else self._fenced[name]) + (code == EXIT_FENCED)
+        if failure is not None and (code == EXIT_FAILED or self._fenced[name] >= _FENCED_TIMES):
+            raise (Undelivered if failure.code != EXIT_FAILED else StateError)(f"{name}: {failure.text}")
         crashes = 1 if steady else worker.crashes + 1
-        pause = _BACKOFF[min(crashes, len(_BACKOFF)) - 1]
+        pause = _BACKOFF[0 if code == EXIT_FENCED else min(crashes, len(_BACKOFF)) - 1]
         why = (
             failure.text.strip()
             if failure is not None

@@ -33,7 +33,7 @@ from stream_recon.cli.schemas import book_of, ids_in_headers
 from stream_recon.cli.states import RocksStates
 from stream_recon.cli.wire import decoder
 from stream_recon.engine.pipeline import View
-from stream_recon.errors import ReconError, Undelivered, Unreachable
+from stream_recon.errors import Fenced, ReconError, Undelivered, Unreachable
 from stream_recon.limits import MICROS, SEGMENT_CACHE_BYTES
 from stream_recon.model.plan import CheckpointPlan, SidePlan
 from stream_recon.normalise.formats.heartbeat import commit_time
@@ -48,6 +48,9 @@ from stream_recon.service.watch import Watch
 
 EXIT_AGAIN: Final = 75
 """A worker that found a cluster away: started again a little later."""
+
+EXIT_FENCED: Final = 76
+"""A worker whose place in the group another one holds."""
 
 REPORT_SECONDS: Final = 1.0
 
@@ -97,6 +100,8 @@ def work(task: Task, pipe: Connection) -> None:
         _work(task, pipe)
     except Unreachable as error:
         _end(pipe, Failure(str(error), EXIT_AGAIN), EXIT_AGAIN)
+    except Fenced as error:
+        _end(pipe, Failure(str(error), EXIT_FAILED), EXIT_FENCED)
     except ReconError as error:
         _end(pipe, Failure(str(error), EXIT_UNDELIVERED if isinstance(error, Undelivered) else EXIT_FAILED), EXIT_FAILED)
     except BaseException:  # noqa: BLE001 - a panic of a library is no Exception; or a bug of ours: told with its traceback, then the process ends as a crash

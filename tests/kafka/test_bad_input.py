@@ -18,7 +18,7 @@ from confluent_kafka.admin import AclOperation, ResourceType
 from stream_recon.adapters.kafka import client
 from stream_recon.cli import deployment, upkeep
 from stream_recon.service.job import Names
-from tests.kafka.refusing import Guest, Here, Live, ids, live, until
+from tests.kafka.refusing import WITHIN_S, Guest, Here, Live, ids, live, until
 from tools.kafka.broker import USERS, Broker
 
 ONLY_HERE = {"id": 9, "v": "only here"}
@@ -249,7 +249,8 @@ def test_of_two_runs_with_one_name_and_two_state_directories_one_ends_and_says_n
     first = world.start(path, state="one")
     first.says(r"reads .*-t/0")
     second = world.start(path, state="two")
-    until(lambda: [s for s in (first, second) if s.process.poll() is not None])
+    # each takes the place of the other a few times
+    until(lambda: [s for s in (first, second) if s.process.poll() is not None], 2 * WITHIN_S)
     loser, winner = sorted((first, second), key=lambda s: s.process.poll() is None)
     loser.end().refused(3, "another worker holds this place", "--name")
     world.put(s=[*ids(range(5, 9)), ONLY_HERE], t=ids(range(5, 9)))

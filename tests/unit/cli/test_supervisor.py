@@ -13,7 +13,7 @@ from stream_recon.cli import supervisor, worker
 from stream_recon.cli.output import EXIT_FAILED
 from stream_recon.cli.supervisor import Report, Supervisor
 from stream_recon.cli.worker import Failure, Task
-from stream_recon.errors import BrokerError
+from stream_recon.errors import BrokerError, Fenced, StateError
 from stream_recon.service.job import Names
 from stream_recon.service.report import NormaliseReport
 
@@ -40,6 +40,18 @@ def failing(task: Task, tell: worker.Tell = print) -> Iterator[worker.Stage]:
 @contextmanager
 def reporting(task: Task, tell: worker.Tell = print) -> Iterator[worker.Stage]:
     yield lambda: time.sleep(0.01), lambda: REPORT
+
+
+@contextmanager
+def fenced(task: Task, tell: worker.Tell = print) -> Iterator[worker.Stage]:
+    if task.worker:
+        raise Fenced("another worker holds this place now")
+    yield lambda: None, lambda: REPORT
+
+
+def is_fenced(task: Task, pipe: Connection) -> None:
+    worker.normalising = fenced
+    worker.work(task, pipe)
 
 
 def fails(task: Task, pipe: Connection) -> None:
@@ -88,3 +100,21 @@ def test_a_worker_that_is_started_again_in_order_is_heard_as_another_one(monkeyp
     finally:
         tree.stop()
     assert {incarnation for _, incarnation in heard} == {0, 1}
+
+
+def test_a_worker_whose_place_is_taken_tries_to_get_it_back_and_ends_the_run_if_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "work", is_fenced)
+    monkeypatch.setattr(supervisor, "_BACKOFF", (0.01,))
+    gone: list[str] = []
+    tree = Supervisor(lambda *_: None, lambda *_: None, gone.append)
+    tree.start(TASK)
+
+    def run() -> None:
+        while True:
+            tree.turn()
+
+    with pytest.raises(StateError, match="another worker holds this place now"):
+        run()
+    assert gone == ["normalise-0"] * supervisor._FENCED_TIMES
