@@ -11,10 +11,10 @@ READY := $(VENV)/.ready
 # The first interpreter that is new enough and can make a virtual environment; `make PYTHON=/path/to/python3 ...` overrides.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: help setup demo demo-kafka broker test crash check soak soak-sim format bench schemas lock clean
+.PHONY: help setup demo demo-kafka broker test crash check soak soak-sim soak-cluster format bench schemas lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(READY) ## the virtual environment in .venv, from hash-locked requirements
 
@@ -63,6 +63,11 @@ soak: $(READY) ## the laws on 1,500 seeded histories each way, about 20 minutes;
 
 soak-sim: $(READY) ## the service in a simulated world on 5,000 seeds, about 10 minutes; RECON_SIM_SEEDS=n, RECON_SIM_FROM=n
 	@$(BIN)/stream-recon simulate --seeds $${RECON_SIM_SEEDS:-5000} --from $${RECON_SIM_FROM:-0}
+
+soak-cluster: $(READY) ## three brokers under faults, 10 rounds, about 25 minutes; RECON_CLUSTER_ROUNDS=n, RECON_CLUSTER_FROM=n is the first seed
+	@export RECON_CLUSTER_FROM=$${RECON_CLUSTER_FROM:-$$RANDOM} RECON_CLUSTER_ROUNDS=$${RECON_CLUSTER_ROUNDS:-10}; \
+	echo "RECON_CLUSTER_FROM=$$RECON_CLUSTER_FROM RECON_CLUSTER_ROUNDS=$$RECON_CLUSTER_ROUNDS"; \
+	$(BIN)/python -m pytest -v tests/kafka/test_cluster.py
 
 format: $(READY) ## put the code into form
 	@$(BIN)/ruff format .

@@ -199,6 +199,7 @@ class Feeder:
 
     def __init__(self, loader: Loader, dice: random.Random) -> None:
         self._loader, self._dice = loader, dice
+        self._lock = threading.Lock()
         self.all = sum(loader.waiting.values())
 
     @property
@@ -209,7 +210,7 @@ class Feeder:
     def feed(self, share: float, pause: float = 0.05) -> None:
         """Until no more than a share is left."""
         while self.share > max(share, 0):
-            self._put()
+            self.put()
             time.sleep(pause * self._dice.random())
 
     @contextmanager
@@ -219,7 +220,7 @@ class Feeder:
 
         def feed() -> None:
             while self.share > last and not over.wait(pause * self._dice.random()):
-                self._put()
+                self.put()
 
         with ThreadPoolExecutor(1) as pool:
             feeding = pool.submit(feed)
@@ -230,8 +231,10 @@ class Feeder:
             feeding.result()
         self.feed(0, pause=0)
 
-    def _put(self) -> None:
-        self._loader.put(self._dice.choice(sorted(self._loader.waiting)), self._dice.choice([1, 2, 4, 8]))
+    def put(self) -> None:
+        """A few messages of one partition."""
+        with self._lock:
+            self._loader.put(self._dice.choice(sorted(self._loader.waiting)), self._dice.choice([1, 2, 4, 8]))
 
 
 # ---- what must hold whatever happened --------------------------------------------------------------------------------------
