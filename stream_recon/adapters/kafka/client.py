@@ -290,8 +290,13 @@ _PASSING: Final = {
     KafkaError.NOT_CONTROLLER,
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.STALE_MEMBER_EPOCH,
+    KafkaError.FENCED_MEMBER_EPOCH,
 }
-"""What brokers answer while one of them starts, or what it led moves to another."""
+"""What brokers answer while one of them starts, what it led moves to another, or a group shares its work out anew."""
 _CREDENTIALS: Final = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
 _FORBIDDEN: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant the ACLs: Read, Describe, DescribeConfigs on the topics that it reads; on its "
