@@ -203,7 +203,7 @@ class Topics:
 
     def __init__(self, bootstrap: str) -> None:
         self._names = [*data_topics(), *(topic for format_ in FORMATS for topic in control_topics(format_))]
-        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
         for made in admin.create_topics([NewTopic(name, 1, 1) for name in self._names]).values():
             made.result()
         settings = {"group.id": "capture", "enable.auto.commit": False, "fetch.wait.max.ms": 50, "auto.offset.reset": "earliest"}

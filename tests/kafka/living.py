@@ -102,14 +102,14 @@ class Table:
         self._bootstrap = bootstrap
         self._lock = threading.Lock()
         self._kept: dict[str, list[tuple[bytes, list[bytes | None], int, int]]] = {}
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 2, "acks": "all"})
+        self._producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0, "linger.ms": 2, "acks": "all"})
         self._fresh = 1_000_000
         self._make()
 
     def _make(self) -> None:
         wanted = [NewTopic(self.topics[side], self.shape.partitions[side]) for side in self.sides]
         wanted += [NewTopic(topic, 1) for topic in self.beats.values()]
-        admin = AdminClient({"bootstrap.servers": self._bootstrap})
+        admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
         for made in admin.create_topics(wanted).values():
             made.result(30)
 
@@ -320,7 +320,7 @@ class _Reader:
         settings = {"bootstrap.servers": bootstrap, "group.id": "reads-outputs", "enable.auto.commit": False}
         settings |= {"isolation.level": "read_committed", "enable.partition.eof": True, "fetch.wait.max.ms": 50}
         self._consumer = Consumer(settings)
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
         self._topics = topics
         self._ends: dict[tuple[str, int], int] = {}
         self.bodies: dict[str, list[Json]] = {topic: [] for topic in topics}

@@ -160,7 +160,7 @@ class Live:
 
     @cached_property
     def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap})
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
     def name(self, short: str) -> str:
         return f"{self.prefix}-{short}"
@@ -195,7 +195,9 @@ class Live:
 
     def write(self, short: str, *rows: Any, partition: int = 0, at_ms: int | None = None) -> None:
         """Rows as JSON, bytes as they are."""
-        producer = Producer({"bootstrap.servers": self.bootstrap, "message.max.bytes": 20_000_000, "linger.ms": 0})
+        producer = Producer(
+            {"bootstrap.servers": self.bootstrap, "log_level": 0, "message.max.bytes": 20_000_000, "linger.ms": 0}
+        )
         errors = []
         for row in rows:
             value = row if isinstance(row, bytes) else json.dumps(row).encode()

@@ -60,7 +60,7 @@ def read(client: dict[str, Any], topic: str) -> list[bytes | None]:
 
 
 def plain(bootstrap: str) -> dict[str, Any]:
-    return {"bootstrap.servers": bootstrap}
+    return {"bootstrap.servers": bootstrap, "log_level": 0}
 
 
 def topics(bootstrap: str) -> set[str]:

@@ -30,7 +30,7 @@ def started(bootstrap: str, *arguments: str) -> "subprocess.Popen[str]":
 
 def left(bootstrap: str) -> list[str]:
     """Topics and groups of any demo."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     groups = [group.group_id for group in admin.list_consumer_groups().result().valid]
     return [name for name in [*admin.list_topics(timeout=10).topics, *groups] if name.startswith("stream-recon-demo-")]
 

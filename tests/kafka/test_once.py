@@ -245,7 +245,7 @@ def test_the_topic_of_discrepancies_compacted_is_the_table_of_what_is_open(captu
 
 
 def test_a_run_to_the_end_leaves_nothing_but_what_it_put_out(captured: Captured, bootstrap: str) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     ours = {topic for topic in admin.list_topics(timeout=WITHIN_S).topics if topic.startswith(f"{captured.prefix}recon")}
     assert ours == {f"{captured.prefix}recon.{name}" for name in ("discrepancies", "audit", "dead-letters")}
     groups = [group.group_id for group in admin.list_consumer_groups(request_timeout=WITHIN_S).result().valid or []]
@@ -415,4 +415,4 @@ def test_the_topics_of_a_test_are_where_it_put_them(bootstrap: str, prefix: str)
     load(bootstrap, wanted)
     found = [Message(o.topic, o.partition, o.offset, o.time, o.key, o.value) for o in read(bootstrap, [topic])]
     assert found == wanted
-    assert there(AdminClient({"bootstrap.servers": bootstrap}), [topic]) == [(topic, p) for p in range(3)]
+    assert there(AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}), [topic]) == [(topic, p) for p in range(3)]
