@@ -67,7 +67,7 @@ soak-sim: $(READY) ## the service in a simulated world on 5,000 seeds, about 10 
 soak-cluster: $(READY) ## three brokers under faults, 10 rounds, about 25 minutes; RECON_CLUSTER_ROUNDS=n, RECON_CLUSTER_FROM=n is the first seed
 	@export RECON_CLUSTER_FROM=$${RECON_CLUSTER_FROM:-$$RANDOM} RECON_CLUSTER_ROUNDS=$${RECON_CLUSTER_ROUNDS:-10}; \
 	echo "RECON_CLUSTER_FROM=$$RECON_CLUSTER_FROM RECON_CLUSTER_ROUNDS=$$RECON_CLUSTER_ROUNDS"; \
-	$(BIN)/python -m pytest -v tests/kafka/test_cluster.py
+	$(BIN)/python -m pytest -v tests/kafka/test_cluster.py tests/kafka/cluster_stories.py
 
 format: $(READY) ## put the code into form
 	@$(BIN)/ruff format .

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from tools.kafka.broker import Broker, BrokerError
+from tools.kafka.cluster import Brokers
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,9 @@ def _reach(given: str) -> None:
     except (OSError, ValueError) as error:
         advice = "Start that broker, or unset the variable: the tests then start one"
         raise BrokerError(f"KAFKA_BOOTSTRAP={given} cannot be reached: {error}. {advice}") from error
+
+
+@pytest.fixture(scope="module")
+def brokers() -> Iterator[Brokers]:
+    with Brokers() as all_of_them:
+        yield all_of_them

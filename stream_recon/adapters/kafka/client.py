@@ -176,6 +176,10 @@ class Cluster:
                 f"{what}: the group still has a member of this name ({text}); one that ended without leaving is forgotten when "
                 "its session is over; if another worker has this name, give each one its own with --name"
             )
+        if code == KafkaError._FATAL:  # as after a fencing of which only the client's log tells: a new client is needed
+            return Fenced(
+                f"{what}: the client has given its place up ({text}); if another worker has this name, give each its own"
+            )
         if code in _FORBIDDEN:
             return BrokerError(f"{what}: {self.name} does not allow it ({text}); {_FORBIDDEN[code]}")
         why = self.trouble or self._lines.reason
