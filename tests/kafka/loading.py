@@ -15,7 +15,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,13 +265,19 @@ def there(admin: AdminClient, topics: Iterable[str]) -> list[Place]:
     return [(name, p) for name in topics if name in found for p in sorted(found[name].partitions)]
 
 
-def ends(bootstrap: str, topics: Iterable[str], *, committed: bool) -> dict[Place, int]:
+def ends(bootstrap: str, topics: Collection[str], *, committed: bool) -> dict[Place, int]:
     """End of each partition: the last one, or the one that readers of what is committed may reach."""
     admin = AdminClient(plainly(bootstrap))
     level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
     asked = {TopicPartition(*place): OffsetSpec.latest() for place in there(admin, topics)}
     found = admin.list_offsets(asked, isolation_level=level) if asked else {}
-    return {(place.topic, place.partition): future.result(WITHIN_S).offset for place, future in found.items()}
+    try:
+        return {(place.topic, place.partition): future.result(WITHIN_S).offset for place, future in found.items()}
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+            raise
+        time.sleep(0.2)  # made a moment ago
+        return ends(bootstrap, topics, committed=committed)
 
 
 def positions(bootstrap: str, group: str, topic: str) -> dict[Place, int]:
