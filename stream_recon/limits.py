@@ -8,7 +8,7 @@ MICROS = 1_000_000
 LOG_FORMAT = 1
 """Version of the messages in the digest log."""
 
-STATE_FORMAT = 3
+STATE_FORMAT = 4
 """Version of what reconcile keeps in RocksDB."""
 
 CHECKPOINT_FORMAT = 1
@@ -44,6 +44,9 @@ FOLD_WINDOWS = 6
 
 SEGMENT_CACHE_BYTES = 256 * 1024**2
 """Rows of windows still open that stay in memory; what is beyond is read again from RocksDB when its window closes."""
+
+DRAIN_BYTES = 32 * 1024**2
+"""Rows of a suspended pair that one step folds into the base state: a step more or less must not be felt by the other pairs."""
 
 STATE_RESERVE_BYTES = 512 * 1024**2
 """Free space that the service leaves on the disk of its state: memtables and a compaction must still find place when it stops."""

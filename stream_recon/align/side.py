@@ -23,13 +23,16 @@ NEVER = int(np.iinfo(np.int64).min)
 
 @dataclass(slots=True)
 class Segment:
-    """Rows of one piece as they came with one block. ``rows`` is None while they are only in the store."""
+    """Rows of one piece as they came with one block. ``rows`` is None while they are only in the store, where they take ``size``
+    octets.
+    """
 
     sequence: int
     count: int
     touching: int
     rows: Rows | None
     nbytes: int = 0
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Side:
     carried: list[tuple[int, int, Version]] = field(default_factory=list)
     """Stretches that began before ``folded`` and are not over: key halves and mark."""
     top: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    size: int = 0
+    """Octets that the rows take in the store."""
     _early: dict[tuple[int, int], list[Truncate]] | None = None
 
     # ---- rows in -------------------------------------------------------------------------------------------------------
@@ -75,7 +80,7 @@ class Side:
         self.folded_top = np.concatenate([self.folded_top, grown])
 
     def add(self, rows: Rows, sequence: int) -> list[tuple[int, Segment]]:
-        """Files rows by piece, truncates apart; returns the new segments for the store."""
+        """Cuts rows by piece, truncates apart; returns the new segments, to be filed when they are in the store."""
         self._early = None
         flags = rows.version["flags"]
         cut = (flags & Flag.TRUNCATE) != 0
@@ -93,17 +98,16 @@ class Side:
         for number in numbers:
             part = rows if low == high else rows.take(piece == number)
             touching = int(((part.version["flags"] & Flag.MARK) == 0).sum())
-            segment = Segment(sequence, len(part), touching, part, part.nbytes)
-            self.file(number, segment)
-            out.append((number, segment))
+            out.append((number, Segment(sequence, len(part), touching, part, part.nbytes)))
         return out
 
     def file(self, number: int, segment: Segment) -> None:
-        """Adds a segment to its piece."""
+        """Adds a segment, with its size in the store, to its piece."""
         assert number not in self.sealed, "a row fell into a piece that its side's watermark had passed"
         if number not in self.segments:
             insort(self.numbers, number)
         self.segments.setdefault(number, []).append(segment)
+        self.size += segment.size
 
     def _flag_unfillable(self, rows: Rows) -> None:
         """Marks rows with an unknown large column that were overtaken in time by an earlier row of their key and partition."""
@@ -297,8 +301,8 @@ class Side:
 
     # ---- folding -------------------------------------------------------------------------------------------------------
 
-    def drop(self, end: int) -> None:
-        """Forgets the pieces before ``end``: they are in the base state now."""
+    def drop(self, end: int) -> int:
+        """Forgets the pieces before ``end``: they are in the base state now. Returns how many rows were in them, marks aside."""
         start = self.rules.grid.start(end)
         self.carried = [c for c in self.carried if c[2].t >= start]
         gone = bisect_left(self.numbers, end)
@@ -309,7 +313,11 @@ class Side:
                 mark = unpack(rows.version[i], self.rank)
                 if mark.t >= start:
                     self.carried.append((int(rows.high[i]), int(rows.low[i]), mark))
+        count = 0
         for number in self.numbers[:gone]:
+            count += sum(s.touching for s in self.segments[number])
+            self.size -= sum(s.size for s in self.segments[number])
             del self.segments[number], self.sealed[number]
         del self.numbers[:gone]
         self.folded, self._early = end, None
+        return count

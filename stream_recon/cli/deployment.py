@@ -33,6 +33,8 @@ from stream_recon.service.spots import Spotted
 logger = logging.getLogger("stream_recon")
 
 T = TypeVar("T")
+Decided = tuple[bytes, list[tuple[int, bytes]], list[tuple[Cluster, Mapping[Place, Commit]]]]
+"""The record for the table, the digest partitions' records, positions by cluster."""
 
 _PAUSE_SECONDS: Final = 0.5
 _OTHERS_SECONDS: Final = 5.0
@@ -145,7 +147,9 @@ class Deployment:
         shares = Table(self.cluster, self.names.topologies, self.names.normalise)
         there = shares.read()
         for plan in self.plans:
-            if plan.name not in there or rebuild:
+            if plan.name in there and not rebuild:
+                self._amend(shares, plan, _opened(there[plan.name]))
+            else:
                 try:
                     self._open(shares, plan, digest_partitions, rebuild=rebuild)
                 except NothingYet as error:
@@ -154,14 +158,12 @@ class Deployment:
         return tuple(taken_up(plan, _opened(there[plan.name])) for plan in self.plans if plan.name in there)
 
     def _open(self, shares: Table, plan: TopologyPlan, digest_partitions: int, *, rebuild: bool) -> None:
-        def decide(
-            there: bytes | None,
-        ) -> tuple[bytes, list[tuple[int, bytes]], list[tuple[Cluster, Mapping[Place, Commit]]]] | None:
+        def decide(there: bytes | None) -> Decided | None:
             if there is not None and not rebuild:  # somebody was quicker
                 return None
             generation = 1 if there is None else _opened(there).generation + 1
             opened = self.found(plan, min(plan.parallelism or digest_partitions, digest_partitions), generation)
-            message = encode(opened.layout.opened(opened.parallelism, generation))
+            message = encode(opened.layout.opened(opened.parallelism, generation, plan.max_buffer))
             commits: dict[str, tuple[Cluster, dict[Place, Commit]]] = {}
             for side in plan.sides:
                 cluster = cluster_of(side.kafka)
@@ -174,12 +176,31 @@ class Deployment:
             homes = range(digest_partitions if rebuild else opened.parallelism)
             return message, [(home, message) for home in homes], list(commits.values())
 
+        self._write(shares, plan.name, decide)
+        logger.info("%s: its share of %s is open", plan.name, self.names.digests)
+
+    def _amend(self, shares: Table, plan: TopologyPlan, opened: Open) -> None:
+        """Tells the log what a pair may keep from now on, if that is something else than before."""
+        taken_up(plan, opened)
+        if opened.max_buffer == plan.max_buffer:
+            return
+
+        def decide(there: bytes | None) -> Decided | None:
+            if there is None:
+                return None
+            now = _opened(there)
+            message = encode(replace(now, max_buffer=plan.max_buffer))
+            return message, [(home, message) for home in range(now.parallelism)], []
+
+        self._write(shares, plan.name, decide)
+        logger.info("%s: max_buffer is %d octets now, it was %d", plan.name, plan.max_buffer, opened.max_buffer)
+
+    def _write(self, shares: Table, name: str, decide: Callable[[bytes | None], Decided | None]) -> None:
         try:
-            shares.open(plan.name, decide, self.names.digests)
+            shares.open(name, decide, self.names.digests)
         except Fenced:  # another process opens: what it opened is taken up
             time.sleep(_OTHERS_SECONDS)
-            shares.open(plan.name, decide, self.names.digests)
-        logger.info("%s: its share of %s is open", plan.name, self.names.digests)
+            shares.open(name, decide, self.names.digests)
 
     def found(self, plan: TopologyPlan, parallelism: int = 1, generation: int = 1) -> Opened:
         """The topology on the columns that its topics hold now.

@@ -86,6 +86,8 @@ def so_far(pair: PairPicture) -> Text:
     """A pair's verdict, and how much of it is seen from here."""
     verdict = pair.verdict
     text = Text("-") if verdict is None else Text(verdict, _VERDICTS[verdict])
+    if pair.suspended:
+        text.append(" SUSPENDED", "bold red")
     if pair.homes < pair.parts:
         text.append(f" ({pair.homes} of {pair.parts} parts)", "yellow")
     return text

@@ -14,7 +14,7 @@ from stream_recon.limits import LONG_RUN_WINDOWS, RUN_CUT_WINDOWS
 @dataclass(frozen=True, slots=True)
 class Cause:
     """A stretch of effective time, both ends included (µs). ``since`` null: from the first window on; ``until`` null: not yet
-    known, up to the next row of its partition.
+    known, up to the next row of its partition. ``topic`` empty: it is no partition's, but a whole side's.
     """
 
     kind: str
@@ -55,6 +55,8 @@ class Cause:
 
     def shown(self) -> dict[str, Any]:
         """For a certificate: what and where, without times that only the fold knows."""
+        if not self.topic:
+            return {"kind": self.kind, "side": self.side}
         place = {"kind": self.kind, "side": self.side, "topic": self.topic, "partition": self.partition, "offset": self.offset}
         return place | ({"topic_id": self.topic_id} if self.topic_id else {})
 

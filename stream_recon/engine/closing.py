@@ -57,12 +57,13 @@ class Closer:
         self.target = target
         self.base = base
 
-    def close(self, span: Span, again: Keys) -> Judged:
-        """Judges the keys that the window touches, and those in ``again``."""
+    def close(self, span: Span, again: Keys, *, whole: bool = False) -> Judged:
+        """Judges the keys that the window touches, and those in ``again``; ``whole``: all that came before its end."""
         source_pieces, target_pieces = self._window(self.source, span), self._window(self.target, span)
-        high, low = union([*_touched(source_pieces), *_touched(target_pieces), again, *self._cut_keys(span)])
+        known = self._known(span) if whole else self._cut_keys(span)
+        high, low = union([*_touched(source_pieces), *_touched(target_pieces), again, *known])
         odd = self._odd_keys(high, low, span)
-        keep = self._kept(high, low, [*source_pieces, *target_pieces], again, odd)
+        keep = np.ones(len(high), bool) if whole else self._kept(high, low, [*source_pieces, *target_pieces], again, odd)
         if not keep.all():
             place = np.cumsum(keep) - 1
             odd = {int(place[i]): key for i, key in odd.items() if keep[i]}
@@ -101,6 +102,12 @@ class Closer:
     def _window(self, side: Side, span: Span) -> list[Sealed]:
         grid = side.rules.grid
         return side.pieces(grid.piece_at(span.start), grid.piece_at(span.end))
+
+    def _known(self, span: Span) -> Iterable[Keys]:
+        """Every key with a version before the window's end."""
+        yield from self.base.keys()
+        for side in (self.source, self.target):
+            yield from _touched(side.pieces(None, side.reads_to(span.end)))
 
     def _cut_keys(self, span: Span) -> Iterable[Keys]:
         """Every key that a truncate of this window may fall on."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from stream_recon.align.fold import pack
 from stream_recon.align.pieces import Words
-from stream_recon.align.side import Side
+from stream_recon.align.side import NEVER, Side
 from stream_recon.engine.base import BaseState
 from stream_recon.engine.closing import Keys, standing, union
 from stream_recon.engine.exact import KeyHistory
@@ -15,39 +15,49 @@ from stream_recon.limits import STORE_BATCH_KEYS
 from stream_recon.model.versions import State
 
 
-def fold_base(source: Side, target: Side, base: BaseState, store: PairStore, before: int) -> None:
-    """Folds all rows with a time below ``before`` (µs, the end of a closed window) into the base state."""
-    ends = source.reads_to(before), target.reads_to(before)
+def fold_base(source: Side, target: Side, base: BaseState, store: PairStore, before: tuple[int, int]) -> tuple[int, int]:
+    """Folds all rows of each side with a time below ``before`` (µs, a window's end that no judgement asks for any more;
+    ``NEVER``: nothing of that side) into the base state. Returns how many rows of either were folded, marks aside.
+    """
+    ends = _end(source, before[0]), _end(target, before[1])
     high, low = union(_keys(source, target, base, ends, before))
     for start in range(0, len(high), STORE_BATCH_KEYS):
         part = slice(start, start + STORE_BATCH_KEYS)
         _fold_keys(source, target, base, (high[part], low[part]), ends, before)
+    rows = [0, 0]
     for which, (side, end) in enumerate(zip((source, target), ends, strict=True)):
-        side.drop(end)
-        store.store.drop(store.place(which, -(1 << 63), 0), store.place(which, end, 0))
+        if before[which] != NEVER:
+            rows[which] = side.drop(end)
+            store.store.drop(store.place(which, -(1 << 63), 0), store.place(which, end, 0))
+    return rows[0], rows[1]
 
 
-def _keys(source: Side, target: Side, base: BaseState, ends: tuple[int, int], before: int) -> list[Keys]:
+def _end(side: Side, before: int) -> int:
+    """The first piece that is not folded."""
+    if before != NEVER:
+        return side.reads_to(before)
+    return side.numbers[0] if side.numbers else 0
+
+
+def _keys(source: Side, target: Side, base: BaseState, ends: tuple[int, int], before: tuple[int, int]) -> list[Keys]:
     parts = [(p.high, p.low) for side, end in zip((source, target), ends, strict=True) for p in side.pieces(None, end)]
-    if source.open_truncates(before) or target.open_truncates(before):
+    if source.open_truncates(before[0]) or target.open_truncates(before[1]):
         parts += base.keys()
     return parts
 
 
-def _fold_keys(source: Side, target: Side, base: BaseState, keys: Keys, ends: tuple[int, int], before: int) -> None:
+def _fold_keys(source: Side, target: Side, base: BaseState, keys: Keys, ends: tuple[int, int], before: tuple[int, int]) -> None:
     high, low = keys
     versions = standing(base, high, low, (source, ends[0]), (target, ends[1]))
-    odd = source.odd(high, low, ends[0]), target.odd(high, low, ends[1])
-    places = np.flatnonzero(odd[0] | odd[1])
-    if len(places):
-        records = base.read(high[places], low[places])
-        for n, i in enumerate(places):
-            key = int(high[i]), int(low[i])
-            for side, out, record in zip((source, target), versions, (records.source[n], records.target[n]), strict=True):
-                out[i] = 0
-                pack(KeyHistory(side, record, *key, before).stored(before), out[i : i + 1])
-    for side, out in zip((source, target), versions, strict=True):
-        forgotten = (out["state"] == State.ABSENT) & (out["time"] <= before - side.rules.forget)
+    for side, out, end, to, name in zip((source, target), versions, ends, before, ("source", "target"), strict=True):
+        if to == NEVER:
+            continue
+        places = np.flatnonzero(side.odd(high, low, end))
+        records = getattr(base.read(high[places], low[places]), name) if len(places) else ()
+        for record, i in zip(records, places, strict=True):
+            out[i] = 0
+            pack(KeyHistory(side, record, int(high[i]), int(low[i]), to).stored(to), out[i : i + 1])
+        forgotten = (out["state"] == State.ABSENT) & (out["time"] <= to - side.rules.forget)
         out[forgotten] = 0
     texts = _texts(source, target, base, high, low, ends)
     base.write(high, low, versions[0], versions[1], texts)

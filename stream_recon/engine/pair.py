@@ -2,6 +2,7 @@
 
     rows -> sides (align) -> advance(watermarks): close each window (engine.closing) -> lifecycle -> events
                                                   every few windows: fold pieces into the base state
+                                                  too much waits: windows are passed over (engine.suspension)
     a newer generation -> rebuilt: what is open is dismissed
 
 A pure function of what it was given, in order; the store holds state only. Events come back, nobody here sends them.
@@ -26,6 +27,7 @@ from stream_recon.engine.exact import Span
 from stream_recon.engine.folding import fold_base, key_texts
 from stream_recon.engine.keep import PairStore, encode_discrepancy, encode_rows
 from stream_recon.engine.saying import NOTHING, Parts, Saying, Step
+from stream_recon.engine.suspension import SUSPENDED, Suspension, drained_to, whole_windows, windows_held
 from stream_recon.engine.terms import Event, Marks, Memory, Rules
 from stream_recon.lifecycle.states import Difference, Discrepancy, Kind, Status, differs
 from stream_recon.limits import FOLD_WINDOWS, STORE_BATCH_KEYS
@@ -63,6 +65,8 @@ class Pair:
         self.saying = Saying(rules, self.parts)
         self.sequence = 0
         self.void: set[int] = set()
+        self.max_buffer = 0
+        """Octets that rows not yet folded may take in the store (0: any number)."""
 
     def _side(self, which: int) -> Side:
         rules = self.rules
@@ -77,7 +81,10 @@ class Pair:
         side = (self.source, self.target)[which]
         for piece, segment in side.add(rows, self.sequence):
             assert segment.rows is not None
-            self.store.store.put(self.store.place(which, piece, self.sequence), encode_rows(segment.rows))
+            value = encode_rows(segment.rows)
+            self.store.store.put(self.store.place(which, piece, self.sequence), value)
+            segment.size = len(value)
+            side.file(piece, segment)
         self.sequence += 1
 
     def advance(self, marks: Marks) -> Iterator[Event]:
@@ -86,9 +93,11 @@ class Pair:
         reach = min(_minus(marks.source, rules.settle + rules.clock_skew), _minus(marks.target, rules.settle))
         end = reach == FOREVER
         limit = FOREVER if end else reach // rules.window if reach != NEVER else NEVER
+        if memory.suspended is not None and memory.cursor is None:
+            self._begin_suspended(memory.suspended, limit)
         while (number := self._next(limit)) is not None:
             judged, span = self._judge(number)
-            if not self._holds(judged, span):
+            if not (self._ends(number) or self._holds(judged, span)):
                 self.void.add(number)
                 continue
             if memory.cursor is not None:
@@ -100,18 +109,26 @@ class Pair:
         stop = self._last_cause(marks) + 1 if end else limit
         if memory.cursor is not None and stop > memory.cursor:
             yield from self._quiet(stop, marks, followed=end)
+        yield from self._bound(marks)
 
     def _next(self, limit: int) -> int | None:
         """The first window below ``limit`` without a certificate that holds a row, or keys to be judged again; before the first
-        certificate also one that only has a cause.
+        certificate also one that only has a cause. Of a suspended pair the first one after the suspension.
         """
-        window, cursor = self.rules.window, self.memory.cursor
+        window, cursor, held = self.rules.window, self.memory.cursor, self.memory.suspended
+        if held is not None:
+            return held.until if held.until < limit else None
         due = {side.next_window(cursor, self.void) for side in (self.source, self.target)} - {None}
         due |= {side.loaded // window for side, keys in self._loading() if keys and side.loaded is not None}
         if cursor is None:
             due |= {t // window for c in self.memory.causes if (t := c.until if c.since is None else c.since) is not None}
         ready = (n for n in due - self.void if n is not None and n < limit and (cursor is None or n >= cursor))
         return min(ready, default=None)
+
+    def _ends(self, number: int) -> bool:
+        """Whether a suspension ends with this window."""
+        held = self.memory.suspended
+        return held is not None and held.until == number
 
     def _loading(self) -> Iterator[tuple[Side, dict[Key, None]]]:
         return zip((self.source, self.target), self.unknown, strict=True)
@@ -140,7 +157,7 @@ class Pair:
 
     def _judge(self, number: int) -> tuple[Judged, Span]:
         span = self._span(number)
-        return self.closer.close(span, self._again(number)), span
+        return self.closer.close(span, self._again(number), whole=self._ends(number)), span
 
     def _span(self, number: int) -> Span:
         rules = self.rules
@@ -179,24 +196,20 @@ class Pair:
             "root": entries_root(judged.high, judged.low, judged.source, judged.target),
             "events_root": root(e.body for e in events).hex(),
         }
-        events.append(self._certificate((start, end), causes, counts, roots, marks))
+        passed = self._resumed() if self._ends(number) else None
+        events.append(self._certificate((start, end), causes, counts, roots, marks, passed))
         return events
 
     def _again(self, number: int) -> Keys:
         """Keys that were left unknown by a side that stopped loading in this window."""
-        keys = [
-            k
-            for side, held in self._loading()
-            if side.loaded is not None and side.loaded // self.rules.window == number
-            for k in held
-        ]
+        keys = [k for side, held in self._loading() if self._loaded_in(side, number) for k in held]
         return np.array([h for h, _ in keys], np.uint64), np.array([k for _, k in keys], np.uint64)
 
     def _remember_loading(self, number: int, judged: Judged) -> None:
         """Keys that this window leaves unknown because a side was loading wait for the window in which that ends."""
         for which, (side, held) in enumerate(self._loading()):
             prefix = self.store.prefix(b"U") + bytes([which])
-            if held and side.loaded is not None and side.loaded // self.rules.window == number:
+            if held and self._loaded_in(side, number):
                 for key in held:
                     self.store.store.delete(prefix + key_id(key))
                 held.clear()
@@ -204,6 +217,13 @@ class Pair:
                 key = int(judged.high[i]), int(judged.low[i])
                 held[key] = None
                 self.store.store.put(prefix + key_id(key), b"")
+
+    def _loaded_in(self, side: Side, number: int) -> bool:
+        """Whether a side stopped loading in this window, or in one that was passed over before it."""
+        if side.loaded is None:
+            return False
+        loaded = side.loaded // self.rules.window
+        return loaded == number or (self._ends(number) and loaded < number)
 
     def _begun(self, causes: Sequence[Cause], start: int, end: int) -> int:
         """Dead letters whose stretch begins in ``[start, end)``: each is counted in one certificate."""
@@ -260,9 +280,15 @@ class Pair:
         return None if status is None else (after, status)
 
     def _certificate(
-        self, window: tuple[int, int], causes: Sequence[Cause], counts: Mapping[str, int], roots: Mapping[str, str], marks: Marks
+        self,
+        window: tuple[int, int],
+        causes: Sequence[Cause],
+        counts: Mapping[str, int],
+        roots: Mapping[str, str],
+        marks: Marks,
+        passed: Suspension | None = None,
     ) -> Event:
-        return self.saying.certificate(self.memory, len(self.open), window, causes, counts, roots, marks)
+        return self.saying.certificate(self.memory, len(self.open), window, causes, counts, roots, marks, passed)
 
     # ---- a newer generation ----------------------------------------------------------------------------------------------
 
@@ -290,6 +316,71 @@ class Pair:
                 step = Step(self.open[part[i]], Status.DISMISSED, text, (source[i], target[i]), (span.start, span.end))
                 yield self.saying.discrepancy(step, appended, reason="rebuilt")
 
+    # ---- what must fit ---------------------------------------------------------------------------------------------------
+
+    def _bound(self, marks: Marks) -> Iterator[Event]:
+        """Suspends the pair if more waits than may, and takes a suspended one a step further."""
+        memory = self.memory
+        if self.max_buffer and self._buffered > self.max_buffer:
+            if memory.suspended is None and memory.cursor is not None:
+                self._fold(memory.cursor - 1)
+            if self._buffered > self.max_buffer:
+                yield from self._suspend(marks)
+        if memory.suspended is not None:
+            self._drain(memory.suspended, marks)
+
+    @property
+    def _buffered(self) -> int:
+        return self.source.size + self.target.size
+
+    def _suspend(self, marks: Marks) -> Iterator[Event]:
+        """Windows up to where the side ahead stands will not be compared; said once, however often that moves on."""
+        rules, memory, held = self.rules, self.memory, self.memory.suspended
+        times = [(whole_windows(mark, rules.window), n) for n, mark in enumerate((marks.source, marks.target))]
+        until, ahead = max(((number, n) for number, n in times if number is not None), default=(None, 0))
+        first = memory.cursor if memory.cursor is not None else min(windows_held((self.source, self.target)))
+        if until is None or until <= (first if held is None else held.until):
+            return
+        if held is None:
+            held = memory.suspended = Suspension(first, until, (rules.target, rules.source)[ahead])
+            yield self.saying.suspended(memory, held, self._buffered, self.max_buffer, marks.appended)
+        else:
+            held.until = until
+        self._say_why(held)
+
+    def _say_why(self, held: Suspension) -> None:
+        memory = self.memory
+        memory.causes = [*(c for c in memory.causes if c.kind != SUSPENDED), held.cause(self.rules.window)]
+
+    def _begin_suspended(self, held: Suspension, limit: int) -> None:
+        """Certificates of a pair that was suspended before its first one begin with the first row of either side."""
+        held.first = min([held.first, *windows_held((self.source, self.target))])
+        self._say_why(held)
+        self.memory.cursor = held.first if held.first < limit else None
+
+    def _drain(self, held: Suspension, marks: Marks) -> None:
+        """Folds some of what is not compared any more."""
+        before = [NEVER, NEVER]
+        for n, (side, mark) in enumerate(((self.source, marks.source), (self.target, marks.target))):
+            past = held.until if mark == FOREVER else whole_windows(mark, self.rules.window)
+            to = None if past is None else drained_to(side, min(past, held.until))
+            before[n] = NEVER if to is None else to * self.rules.window
+        if before != [NEVER, NEVER]:
+            rows = fold_base(self.source, self.target, self.base, self.store, (before[0], before[1]))
+            held.rows = held.rows[0] + rows[0], held.rows[1] + rows[1]
+
+    def _resumed(self) -> Suspension:
+        """The suspension is over, with the window that is closed now; what was not folded yet counts as not compared too."""
+        memory, held = self.memory, self.memory.suspended
+        assert held is not None
+        left = [
+            sum(s.touching for n in side.numbers[: bisect_left(side.numbers, 2 * held.until)] for s in side.segments[n])
+            for side in (self.source, self.target)
+        ]
+        held.rows = held.rows[0] + left[0], held.rows[1] + left[1]
+        memory.suspended, memory.folded = None, held.until
+        return held
+
     # ---- how it stands -------------------------------------------------------------------------------------------------
 
     @property
@@ -316,9 +407,12 @@ class Pair:
         Not while a truncate is ahead: which keys it falls on may hang on versions that the base state would forget.
         """
         before = number * self.rules.window
-        if any(c.time >= before for side in (self.source, self.target) for c in side.truncates):
+        sides = self.source, self.target
+        if not (any(n < number for n in windows_held(sides)) or any(side.open_truncates(before) for side in sides)):
             return
-        fold_base(self.source, self.target, self.base, self.store, before)
+        if any(c.time >= before for side in sides for c in side.truncates):
+            return
+        fold_base(self.source, self.target, self.base, self.store, (before, before))
         self.memory.folded = number
 
 

@@ -83,7 +83,7 @@ class Layout:
         known = {view.id: view.feed for view in self.views}
         return [(known[pair.source_feed], known[pair.target_feed]) for pair in self.pairs]
 
-    def opened(self, parallelism: int, generation: int = 1) -> Open:
+    def opened(self, parallelism: int, generation: int = 1, max_buffer: int = 0) -> Open:
         """The record that opens each digest partition's share."""
         plan = self.plan
         feeds = (
@@ -109,6 +109,7 @@ class Layout:
             tuple(feeds),
             self.pairs,
             generation,
+            max_buffer,
         )
 
 
@@ -134,6 +135,7 @@ class Pipeline:
         decoder: Callable[[FeedPlan], Decoder],
         *,
         cache_bytes: int | None = None,
+        max_buffer: int = 0,
     ) -> None:
         """Opens the topology in the log, or goes on where the log ends.
 
@@ -150,7 +152,7 @@ class Pipeline:
         self.reconcilers = [Reconciler(home, stores[home], **bound) for home in range(self.parallelism)]
         committed = log.committed(_NORMALISE)
         self.normalisers = {v.id: self._normaliser(v, committed, decoder) for v in layout.views}
-        self._open()
+        self._open(max_buffer)
 
     def _normaliser(
         self, view: View, committed: Mapping[tuple[str, int], Commit], decoder: Callable[[FeedPlan], Decoder]
@@ -165,8 +167,8 @@ class Pipeline:
                 progress.setdefault(Upstream(feed, topic, partition, topic_id), Progress.load(saved.metadata))
         return normaliser(self.layout, view, decoder(view.feed), progress, self.parallelism)
 
-    def _open(self) -> None:
-        message = encode(self.layout.opened(self.parallelism))
+    def _open(self, max_buffer: int) -> None:
+        message = encode(self.layout.opened(self.parallelism, max_buffer=max_buffer))
         first = self.log.read(DIGESTS, 0, 0, 1)
         if not first:
             self.log.append([(DIGESTS, home, 0, None, message) for home in range(self.parallelism)], {})

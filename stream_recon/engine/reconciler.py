@@ -91,12 +91,15 @@ class Reconciler:
         return share.fold(record, entry.timestamp)
 
     def _open(self, opened: Open, share: Share | None, appended: int) -> Iterator[Event]:
-        """The first open record of a generation begins the share; the same again changes nothing."""
+        """The first open record of a generation begins the share; the same again changes at most what its pairs may keep."""
         if share is None:
             self._begin(opened, {})
         elif share.opened.generation < opened.generation:
             return self._rebuild(share, opened, appended)
-        elif share.opened != opened:
+        elif share.opened.same(opened):
+            share.bound(opened)
+            self._pending.put(_SHARE + b"O" + opened.topology.encode(), encode(opened))
+        else:
             raise LogError(
                 f"digest log: topology {opened.topology} was opened with other settings, and answers of both would not agree; "
                 "for the new ones run stream-recon rebuild"

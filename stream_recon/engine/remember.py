@@ -14,6 +14,7 @@ from stream_recon.audit.chain import Head
 from stream_recon.engine.causes import Cause
 from stream_recon.engine.pair import Pair
 from stream_recon.engine.share import Share
+from stream_recon.engine.suspension import Suspension
 from stream_recon.engine.terms import Memory
 from stream_recon.model.digest import Counts, Partition
 from stream_recon.model.versions import State
@@ -63,7 +64,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
 
 def _side(side: Side) -> dict[str, Any]:
     return {
-        "segments": [[n, s.sequence, s.count, s.touching] for n, segments in side.segments.items() for s in segments],
+        "segments": [[n, s.sequence, s.count, s.touching, s.size] for n, segments in side.segments.items() for s in segments],
         "truncates": [asdict(c) for c in side.truncates],
         "holes": [asdict(h) for h in side.holes],
         "carried": [[h, k, asdict(v) | {"ident": v.ident.hex(), "hash": v.hash.hex()}] for h, k, v in side.carried],
@@ -77,11 +78,13 @@ def _restore_pair(pair: Pair, values: dict[str, Any]) -> None:
     memory = values["memory"]
     head, causes = Head(**memory.pop("head")), [Cause(**c) for c in memory.pop("causes")]
     assumed = {label: (first, last) for label, (first, last) in memory.pop("assumed").items()}
-    pair.memory = Memory(**memory, head=head, causes=causes, assumed=assumed)
+    held = memory.pop("suspended")
+    suspended = None if held is None else Suspension(**{**held, "rows": tuple(held["rows"])})
+    pair.memory = Memory(**memory, head=head, causes=causes, assumed=assumed, suspended=suspended)
     pair.sequence = values["sequence"]
     for side, saved in zip((pair.source, pair.target), values["sides"], strict=True):
-        for number, sequence, count, touching in saved["segments"]:
-            side.file(number, Segment(sequence, count, touching, None))
+        for number, sequence, count, touching, size in saved["segments"]:
+            side.file(number, Segment(sequence, count, touching, None, size=size))
         side.truncates = [Truncate(**c) for c in saved["truncates"]]
         side.holes = [Hole(**h) for h in saved["holes"]]
         side.carried = [(h, k, _version(v)) for h, k, v in saved["carried"]]

@@ -15,6 +15,7 @@ from stream_recon.audit.chain import link
 from stream_recon.audit.merkle import root
 from stream_recon.engine.causes import Cause
 from stream_recon.engine.events import dumps, instant, shown_key
+from stream_recon.engine.suspension import SUSPENDED, Suspension
 from stream_recon.engine.terms import Event, Marks, Memory, Rules
 from stream_recon.lifecycle.states import Discrepancy, Status
 from stream_recon.model.digest import Flag
@@ -111,10 +112,11 @@ class Saying:
         counts: Mapping[str, int],
         roots: Mapping[str, str],
         marks: Marks,
+        passed: Suspension | None = None,
     ) -> Event:
         """The certificate of a window, or of a run of windows without rows, linked into the chain that ``memory`` holds.
 
-        ``opened``: discrepancies open after it.
+        ``opened``: discrepancies open after it. ``passed``: the suspension that ends with this window.
         """
         rules, (start, end) = self._rules, window
         assumed = marks.raw < end
@@ -141,9 +143,29 @@ class Saying:
         broken = [memory.assumed.get(c.label) for c in causes if c.kind == "lift_broken"]
         if broken:
             content["lift_broken"] = _extent([b for b in broken if b is not None])
+        if passed is not None:
+            content["suspended"] = self._stretch(passed) | dict(zip(("source_rows", "target_rows"), passed.rows, strict=True))
         if assumed:
             _assume(memory, start, end, marks)
         return self._linked(memory, "window", content)
+
+    def suspended(self, memory: Memory, held: Suspension, buffered: int, limit: int, appended: int) -> Event:
+        """The pair is suspended: rows of ``buffered`` octets wait, at most ``limit`` may. Where it ends may still move on."""
+        content = {
+            "topology": self._rules.topology,
+            "source": self._rules.source,
+            "target": self._rules.target,
+            "behind": held.behind,
+            **self._stretch(held),
+            "buffered": buffered,
+            "max_buffer": limit,
+            "time": instant(appended * 1000),
+        }
+        return self._linked(memory, SUSPENDED, content)
+
+    def _stretch(self, held: Suspension) -> dict[str, Any]:
+        window = self._rules.window
+        return {"from": instant(held.first * window), "to": instant(held.until * window)}
 
     def rebuilt(
         self,

@@ -85,11 +85,18 @@ class Share:
             )
             self.pairs.append(Pair(rules, PairStore(store, first_pair + n, pair.large)))
             self.pairs[-1].memory.head = self.heads.pop(rules.chain, Head())
+        self.bound(opened)
         self.seats = {f: list(self._seats(f)) for f in feeds}
         for of_feed in self.upstreams.values():
             for n, upstream in enumerate(of_feed):
                 self.known[upstream].part = n
         self.take_seats()
+
+    def bound(self, opened: Open) -> None:
+        """Takes what each pair may keep here: its share of what it may in all digest partitions."""
+        self.opened = opened
+        for pair in self.pairs:
+            pair.max_buffer = -(-opened.max_buffer // opened.parallelism)
 
     def _seats(self, feed: str) -> Iterator[Seat]:
         for pair, declared in zip(self.pairs, _here(self.opened, self.home), strict=True):
@@ -353,7 +360,8 @@ class Share:
             marks = (self._watermark(self._live(f)) for f in (declared.source_feed, declared.target_feed))
             source, target = (None if m == NEVER else m for m in marks)
             place = rules.topology, rules.target, rules.chain
-            out.append(Standing(*place, len(pair.open), source, target, pair.closed, pair.waiting))
+            held = pair.source.size + pair.target.size, pair.memory.suspended is not None
+            out.append(Standing(*place, len(pair.open), source, target, pair.closed, pair.waiting, *held))
         return out
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from stream_recon.audit.chain import Head
 from stream_recon.engine.causes import Cause
+from stream_recon.engine.suspension import Suspension
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Standing:
 
     ``open``: discrepancies. ``source`` and ``target``: watermarks (µs; None: bounds nothing yet; ``FOREVER``: the input ended).
     ``closed``: end of the last closed window (µs; None: none was). ``waiting``: rows of either side in windows still open.
+    ``buffered``: octets that rows not yet folded take in the store. ``suspended``: windows are passed over until the side that is
+    behind catches up.
     """
 
     topology: str
@@ -75,6 +78,8 @@ class Standing:
     target: int | None
     closed: int | None
     waiting: tuple[int, int]
+    buffered: int = 0
+    suspended: bool = False
 
 
 @dataclass(slots=True)
@@ -93,3 +98,4 @@ class Memory:
     repeated: int = 0
     shown: dict[str, int] = field(default_factory=dict)
     assumed: dict[str, tuple[int, int]] = field(default_factory=dict)
+    suspended: Suspension | None = None

@@ -9,7 +9,7 @@ docs/spec/digest-log.md is the published form of this page.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import IntFlag
 from typing import Any
 
@@ -143,7 +143,9 @@ class Pair:
 class Open:
     """How a digest partition's share of a topology begins: everything that shapes answers.
 
-    A higher ``generation`` begins the share anew; each other record belongs to the generation that it names.
+    A higher ``generation`` begins the share anew; each other record belongs to the generation that it names. ``max_buffer``:
+    octets of rows that a pair may keep of windows still open, in all digest partitions together (0: any number). It alone may
+    change within a generation, by the same record with another value.
     """
 
     topology: str
@@ -157,6 +159,11 @@ class Open:
     feeds: tuple[Feed, ...]
     pairs: tuple[Pair, ...]
     generation: int = 1
+    max_buffer: int = 0
+
+    def same(self, other: Open) -> bool:
+        """Whether both open the same share, whatever it may keep."""
+        return replace(self, max_buffer=0) == replace(other, max_buffer=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,12 @@ def _pairs(picture: Picture) -> Iterator[Family]:
         return Family(f"stream_recon_{name}", "counter", text, (*_PAIR, label), _samples(samples))
 
     yield family("waiting_rows", "Rows of either side in windows still open.", lambda p: p.waiting)
+    yield family("buffered_bytes", "Octets of rows of either side that are not folded yet.", lambda p: p.buffered)
+    yield family(
+        "suspended_digest_partitions",
+        "Digest partitions in which windows of the pair are passed over: more waits than max_buffer.",
+        lambda p: p.suspended if p.homes else None,
+    )
     yield family("open_discrepancies", "Discrepancies that are open.", lambda p: p.open)
     yield family(
         "closed_until_timestamp_seconds",

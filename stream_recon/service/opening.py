@@ -65,7 +65,7 @@ def taken_up(plan: TopologyPlan, opened: Open) -> Opened:
     found = layout(plan, columns, starts) if {s.name for s in plan.sides} == set(columns) else None
     if (
         found is None
-        or found.opened(opened.parallelism, opened.generation) != opened
+        or not found.opened(opened.parallelism, opened.generation).same(opened)
         or any(set(s.topics) != topics[s.name] for s in plan.sides)
         or (plan.parallelism or opened.parallelism) != opened.parallelism
     ):

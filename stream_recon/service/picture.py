@@ -109,7 +109,8 @@ class PairPicture:
 
     ``closed``: all windows that end by then are closed (null: not known). ``open`` and ``waiting`` (rows in windows still open)
     are null while no digest partition is folded here. ``windows``: certificates by verdict, ``events``: discrepancy events by
-    status, both since this process began. ``ended``: all input has ended.
+    status, both since this process began. ``ended``: all input has ended. ``buffered``: octets of rows that are not folded yet.
+    ``suspended``: in how many digest partitions windows are passed over.
     """
 
     target: str
@@ -123,6 +124,8 @@ class PairPicture:
     ended: bool
     windows: Mapping[str, int]
     events: Mapping[str, int]
+    buffered: int | None = None
+    suspended: int = 0
 
     @property
     def verdict(self) -> str | None:
@@ -141,6 +144,8 @@ class PairPicture:
             "open": self.open,
             "closed_until": shown_time(self.closed),
             "waiting": self.waiting,
+            "buffered_bytes": self.buffered,
+            "suspended": self.suspended,
             "ended": self.ended,
             "watermarks": {"source": shown_time(self.source_watermark), "target": shown_time(self.target_watermark)},
             "digest_partitions": {"folded": self.homes, "known": self.parts},

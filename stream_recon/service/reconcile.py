@@ -259,7 +259,19 @@ class ReconcileWorker:
         """How the worker stands."""
         seats = self.seats
         pairs = tuple(
-            PairReport(name, s.pair, home, s.open, _time(s.source), _time(s.target), _time(s.closed), sum(s.waiting), share.ended)
+            PairReport(
+                name,
+                s.pair,
+                home,
+                s.open,
+                _time(s.source),
+                _time(s.target),
+                _time(s.closed),
+                sum(s.waiting),
+                share.ended,
+                s.buffered,
+                s.suspended,
+            )
             for home, seat in seats.items()
             for name, share in seat.reconciler.shares.items()
             for s in share.standing

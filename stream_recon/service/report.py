@@ -78,6 +78,8 @@ class PairReport:
     closed: int | None
     waiting: int
     ended: bool
+    buffered: int = 0
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

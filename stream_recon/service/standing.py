@@ -193,6 +193,8 @@ class Standing:
             bool(homes) and not live,
             {verdict: said.get((*name, AUDIT, verdict), 0) for verdict in VERDICTS},
             {status: said.get((*name, DISCREPANCIES, status), 0) for status in STATUSES},
+            sum(p.buffered for p in homes) if homes else None,
+            sum(p.suspended for p in homes),
         )
 
 

@@ -139,10 +139,13 @@ def _truth(ending: Ending, bodies: list[Body]) -> Iterator[str]:
 
 
 def _no_false_alarm(ending: Ending, bodies: list[Body]) -> Iterator[str]:
-    """Law 2: nothing is opened but what was planted, unless a lift was wrong or a row late, which here none is."""
+    """Law 2: nothing is opened but what was planted, unless a lift was wrong or a row late, which here none is. A pair that may
+    keep little may be suspended.
+    """
+    fine = {"gap", "suspended"} if any(b["type"] == "suspended" for b in bodies) else {"gap"}
     for body in bodies:
         if body["type"] == "window":
-            if body["counts"]["late"] or any(c["kind"] != "gap" for c in body["causes"]):
+            if body["counts"]["late"] or any(c["kind"] not in fine for c in body["causes"]):
                 yield f"{body['chain']}: window {body['window']}: late {body['counts']['late']}, causes {body['causes']}"
         elif body["type"] == "discrepancy" and body["key"]["id"] not in ending.input.planted[body["target"]]:
             yield f"{body['target']}: key {body['key']['id']} was opened and nothing is wrong with it"

@@ -166,7 +166,9 @@ class Trial:
         made = layout(plan, {s.name: COLUMNS for s in plan.sides}, starts)
         opened = Opened(made, plan.parallelism or self.setting.homes, 1)
         for home in range(opened.parallelism):
-            self.broker.append((self.names.digests, home), None, encode(made.opened(opened.parallelism)))
+            self.broker.append(
+                (self.names.digests, home), None, encode(made.opened(opened.parallelism, max_buffer=plan.max_buffer))
+            )
         group = self.broker.group(self.names.normalise)
         for side in plan.sides:
             group.committed.update(positions(opened, side, group.committed, {}))

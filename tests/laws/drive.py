@@ -59,8 +59,10 @@ class Drive:
         homes: int = 1,
         decoder: Callable[[FeedPlan], Decoder] = ReferenceDecoder,
         cache_bytes: int | None = None,
+        max_buffer: int = 0,
     ) -> None:
         self.history = history
+        self.max_buffer = max_buffer
         self.log = MemoryLog()
         self.stores = [MemoryStore() for _ in range(homes)]
         self.cache_bytes = cache_bytes
@@ -77,7 +79,9 @@ class Drive:
         return [(Upstream(s.name, p.topic, p.number), p) for s in self.history.sides for p in s.partitions]
 
     def _pipeline(self) -> Pipeline:
-        return Pipeline(self.layout, self.log, self.stores, self.decoder, cache_bytes=self.cache_bytes)
+        return Pipeline(
+            self.layout, self.log, self.stores, self.decoder, cache_bytes=self.cache_bytes, max_buffer=self.max_buffer
+        )
 
     def die(self, stores: Sequence[MemoryStore] | None = None) -> None:
         """Loses what is in memory, and with ``stores`` everything that was not yet on disk there."""

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from stream_recon.engine import delivery
-from stream_recon.model.digest import Lift, decode
+from stream_recon.model.digest import Lift, decode, encode
 from stream_recon.sim.broker import Record
 from stream_recon.sim.rows import Input, Written
 from stream_recon.sim.trial import Faults, Setting, Trial, small_plan
@@ -20,6 +20,7 @@ from tests.sim.mutants import SCENARIO_MUTANTS
 
 PEACE = Faults(0, 0, 0)
 SEEDS = range(6)
+FEW = range(3)
 
 
 @pytest.fixture(autouse=True)
@@ -198,14 +199,54 @@ def test_partial_flush_and_a_disk_that_is_lost(seed: int) -> None:
     assert trial.run().broken == ()
 
 
+def far_behind(seed: int, max_buffer: int, changes: int = 40) -> Trial:
+    """The second of two targets is silent for five minutes, then it brings all at once."""
+    plan = replace(small_plan(targets=2), max_buffer=max_buffer)
+    trial = Trial(seed, Setting(plan, Faults(kills=0.1, freezes=0.05), changes=changes, partitions=1))
+    rows = [change(side, n % 5, f"{n}", 2.0 + n / 2) for n in range(changes) for side in ("s", "t")]
+    behind = [change("t1", n % 5, f"{n}", 2.0 + n / 2, 300.0) for n in range(changes)]
+    end = [change(side, 0, "end", 303.0) for side in ("s", "t", "t1")]
+    return given(trial, *rows, *behind, *end)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_second_target_far_behind_holds_up_nobody(seed: int) -> None:
-    trial = Trial(seed, Setting(small_plan(targets=2), Faults(kills=0.1, freezes=0.05), changes=40, partitions=1))
-    rows = [change(side, n % 5, f"{n}", 2.0 + n / 2) for n in range(40) for side in ("s", "t")]
-    behind = [change("t1", n % 5, f"{n}", 2.0 + n / 2, 300.0) for n in range(40)]
-    end = [change(side, 0, "end", 303.0) for side in ("s", "t", "t1")]
-    given(trial, *rows, *behind, *end)
+    trial = far_behind(seed, 1 << 30)
     assert trial.run().broken == ()
     early = [b for b in bodies(trial) if b["type"] == "window" and b["target"] == "t" and b["time"] < "2026-11-21T13:03"]
     assert early, "the pair that can go on does"
     assert any(b["type"] == "stalled" and b["side"] == "t1" for b in bodies(trial))
+    assert not any(b["type"] == "suspended" for b in bodies(trial))
+
+
+def judged(trial: Trial, target: str) -> int:
+    """Keys in the pair's certificates."""
+    return sum(b["counts"]["keys"] for b in bodies(trial) if b["type"] == "window" and b["target"] == target)
+
+
+@pytest.mark.parametrize("seed", FEW)
+def test_second_target_for_which_too_much_waits_is_suspended_and_the_other_is_not(seed: int) -> None:
+    trial = far_behind(seed, 12_000, 200)
+    assert trial.run().broken == ()
+    assert {b["target"] for b in bodies(trial) if b["type"] == "suspended"} == {"t1"}
+    assert judged(trial, "t") > judged(trial, "t1") > 0
+
+
+@pytest.mark.parametrize("seed", FEW)
+def test_settings_changed_during_recovery(seed: int) -> None:
+    """While workers die and come back, a pair may keep less, then more again: that takes effect at one record, whoever folds."""
+    trial = far_behind(seed, 1 << 30, 200)
+
+    def amended(max_buffer: int) -> Callable[[], None]:
+        def append() -> None:
+            opened = trial.opened.layout.opened(trial.opened.parallelism, max_buffer=max_buffer)
+            for home in range(trial.opened.parallelism):
+                trial.broker.append((trial.names.digests, home), None, encode(opened))
+            kill(trial, "reconcile")
+
+        return append
+
+    trial.world.after(20.0, amended(12_000))
+    trial.world.after(150.0, amended(1 << 30))
+    assert trial.run().broken == ()
+    assert {b["target"] for b in bodies(trial) if b["type"] == "suspended"} == {"t1"}

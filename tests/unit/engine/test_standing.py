@@ -33,7 +33,8 @@ def test_a_pair_says_what_is_open_how_far_it_is_and_what_waits() -> None:
             reconciler = Reconciler(0, reconciler._pending._store)
             assert reconciler.standing == [standing]
     assert (stood[0].topology, stood[0].pair, stood[0].chain) == ("hand", "t", "hand/t/0")
-    values = [tuple(asdict(s).values())[3:] for s in stood]
+    assert [s.buffered > 0 for s in stood] == [s.source is not None for s in stood]
+    values = [tuple(asdict(s).values())[3:8] for s in stood]
     assert values == [
         (0, None, None, None, (0, 0)),
         (0, 13 * S, None, None, (3, 0)),

@@ -25,6 +25,8 @@ PAIR = PairPicture(
     ended=False,
     windows={"clean": 5, "discrepant": 1, "inconclusive": 0},
     events=dict.fromkeys(STATUSES, 0) | {"opened": 4},
+    buffered=5_000,
+    suspended=1,
 )
 PICTURE = Picture(
     NOW,
@@ -117,6 +119,8 @@ def test_what_is_not_known_has_no_sample() -> None:
         "schema_drift_columns",
         "open_discrepancies",
         "waiting_rows",
+        "buffered_bytes",
+        "suspended_digest_partitions",
         "closed_until_timestamp_seconds",
         "log_backlog",
         "checkpoint_age_seconds",
