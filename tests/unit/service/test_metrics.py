@@ -26,7 +26,7 @@ PAIR = PairPicture(
     windows={"clean": 5, "discrepant": 1, "inconclusive": 0},
     events=dict.fromkeys(STATUSES, 0) | {"opened": 4},
     buffered=5_000,
-    suspended=1,
+    suspended=0,
 )
 PICTURE = Picture(
     NOW,
@@ -49,7 +49,7 @@ NOTHING = replace(
             "orders",
             "why",
             (SidePicture("pg", (), Counts(), Counts(), None, None, None),),
-            (replace(PAIR, open=None, closed=None, waiting=None),),
+            (replace(PAIR, homes=0, open=None, closed=None, waiting=None, buffered=None),),
         ),
     ),
     backlog=None,
