@@ -100,7 +100,10 @@ class Proxy(Running):
         count = len(self._serving)
         for task, writers in self._serving.items():
             for writer in writers:
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                with contextlib.suppress(
+                    OSError
+                ):  # this end is closed; the other still has something to say to who does not read
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 writer.transport.abort()
             task.cancel()
         return count
