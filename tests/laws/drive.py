@@ -23,7 +23,8 @@ from stream_recon.model.messages import Messages, Upstream
 from stream_recon.model.plan import FeedPlan, TopologyPlan
 from stream_recon.normalise.decoder import Decoder
 from stream_recon.normalise.reference import ReferenceDecoder
-from tests.laws.world import MemoryLog, MemoryStore
+from stream_recon.sim.disk import MemoryStore
+from tests.laws.world import MemoryLog
 from tests.oracle.history import Gap, History, Hole, Lift, Side, end_of
 from tests.oracle.render import message, topology
 from tests.oracle.strategies import Batch
