@@ -84,3 +84,19 @@ def test_a_users_own_topology_is_tried_in_its_own_times(capfd: pytest.CaptureFix
     assert run(["simulate", str(ROOT / "topologies" / "orders.yaml"), "--seeds", "1", "--workers", "1", "--json"]) == 0
     body = json.loads(capfd.readouterr().out)
     assert (body["seeds"], body["failed"]) == (1, [])
+
+
+SMALL = """
+version: 1
+name: small
+parallelism: 1
+window: 2s
+settle: 2s
+source: {name: s, topics: [s], format: debezium-json, key: [id], idle_after: 3s}
+targets: [{name: t, topics: [t], format: debezium-json, key: [id], idle_after: 3s}]
+"""
+
+
+def test_a_topology_of_fewer_digest_partitions_than_the_log_has_is_judged_by_its_own(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL, encoding="utf-8")
+    assert run(["simulate", str(tmp_path / "small.yaml"), "--seeds", "4", "--workers", "1"]) == 0
