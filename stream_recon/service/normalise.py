@@ -207,10 +207,11 @@ class NormaliseWorker:
             (names.dead_letters, None, dead_letter(feed.job.name, feed.view, letter)) for letter in feed.letters
         ]
         messages += [(names.digests, home, encode(block)) for home, block in enumerate(blocks)]
-        if feed.drift > feed.told:  # before the positions are committed at which it was seen
-            record = Drift(feed.job.name, feed.view.id, tuple(sorted(feed.drift)), feed.job.generation)
+        drift = feed.drift
+        if drift > feed.told:  # before the positions are committed at which it was seen
+            record = Drift(feed.job.name, feed.view.id, tuple(sorted(drift)), feed.job.generation)
             messages.append((names.digests, feed.home, encode(record)))
-            feed.told = feed.drift
+            feed.told = drift
         feed.letters = []
         self._sending.send(messages, [self._reached(feed, range_.upstream) for range_ in blocks[0].ranges])
 
