@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from stream_recon.engine.normaliser import home_partition
+from stream_recon.engine.progress import home_partition
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.summary import accounting
 from stream_recon.model.digest import Block, Lift, Open, decode

@@ -15,8 +15,8 @@ import pyarrow as pa
 from stream_recon.config.identity import configuration_hash, rules_id
 from stream_recon.config.load import load_topology
 from stream_recon.config.resolve import resolve_feeds
-from stream_recon.engine.normaliser import Progress
 from stream_recon.engine.pipeline import AUDIT, DISCREPANCIES, Layout, Pipeline
+from stream_recon.engine.progress import Progress
 from stream_recon.engine.replay import summarise
 from stream_recon.engine.summary import Summary
 from stream_recon.model.messages import Messages, Upstream

@@ -10,7 +10,8 @@ from unittest.mock import patch
 from stream_recon.adapters.kafka.outputs import KafkaOutputs
 from stream_recon.align.side import NEVER
 from stream_recon.engine import delivery
-from stream_recon.engine.normaliser import Normaliser, Progress
+from stream_recon.engine.normaliser import Normaliser
+from stream_recon.engine.progress import Progress
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.share import Share
 from stream_recon.engine.upstream import Known

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_recon.engine.normaliser import Progress, home_partition
+from stream_recon.engine.progress import Progress, home_partition
 from stream_recon.errors import BrokerError, InputError, StateError
 from stream_recon.limits import FLUSH_SECONDS
 from stream_recon.model.digest import Block, Counts, Drift, End, Partition, Range, encode
