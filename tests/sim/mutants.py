@@ -18,10 +18,11 @@ from stream_recon.engine.upstream import Known
 from stream_recon.model.digest import Range
 from stream_recon.ports import Commit
 from stream_recon.service import reconcile as reconcile_module
-from stream_recon.service.normalise import NormaliseWorker
+from stream_recon.service.holding import Holding
 from stream_recon.service.reconcile import ReconcileWorker
 from stream_recon.service.sending import Reached, Sending
 from stream_recon.service.watch import Watch
+from stream_recon.service.writing import Writing
 from stream_recon.sim.broker import Broker
 
 Mutant = Callable[[], AbstractContextManager[object]]
@@ -89,23 +90,23 @@ def _() -> AbstractContextManager[object]:
 @mutant("a partition that is taken over begins at its end")
 def _() -> AbstractContextManager[object]:
     def make(real: Any) -> Any:
-        def hold(self: NormaliseWorker, source: Any, place: Any, topic: Any, state: Any) -> int:
+        def hold(self: Holding, source: Any, place: Any, topic: Any, state: Any) -> int:
             return int(max(real(self, source, place, topic, state), source.ends([place])[place]))
 
         return hold
 
-    return instead(NormaliseWorker, "_hold", make)
+    return instead(Holding, "_hold", make)
 
 
 @scenario_mutant("a lift is said before it is committed")
 def _() -> AbstractContextManager[object]:
     def make(real: Any) -> Any:
-        def vow(self: NormaliseWorker, feed: Any, spot: Any) -> None:
+        def vow(self: Writing, feed: Any, spot: Any) -> None:
             pass
 
         return vow
 
-    return instead(NormaliseWorker, "vow", make)
+    return instead(Writing, "vow", make)
 
 
 @mutant("a partition at rest is lifted whatever the other side does")
