@@ -14,7 +14,7 @@ import pytest
 
 from stream_recon.cli.main import run
 from stream_recon.sim.trial import Faults, Setting, small_plan, tried
-from tests.sim.mutants import MUTANTS
+from tests.sim.mutants import MUTANTS, planted
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 50
@@ -44,7 +44,7 @@ def test_on_every_seed_the_laws_hold(first: int) -> None:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_wrong_version_of_the_protocol_is_found(name: str) -> None:
     for seed in range(WITHIN):
-        with MUTANTS[name]():
+        with planted(MUTANTS[name]):
             try:
                 broken = tried(seed, FIERCE if seed % 2 else None).broken
             except Exception as error:  # noqa: BLE001 - a worker that ends by any error of its own is found, too
@@ -71,7 +71,7 @@ def test_the_same_seed_is_the_same_run_in_every_process() -> None:
 
 
 def test_a_seed_that_fails_is_told_with_what_happened_and_how_to_run_it_again(capfd: pytest.CaptureFixture[str]) -> None:
-    with MUTANTS["a partition that is taken over begins at its end"]():
+    with planted(MUTANTS["a partition that is taken over begins at its end"]):
         assert run(["simulate", "--seeds", "3", "--workers", "1"]) == 3
     out, err = capfd.readouterr()
     assert "seed 0" in err
