@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import abc
 import subprocess
 from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
@@ -16,3 +19,26 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
 def tail(text: str, lines: int = 30) -> str:
     """The end of what a program said, indented."""
     return "\n".join(f"    {line}" for line in text.rstrip().splitlines()[-lines:])
+
+
+class Running(abc.ABC):
+    """Something that runs for as long as a ``with`` lasts; a start that fails is closed too."""
+
+    @abc.abstractmethod
+    def start(self) -> None:
+        """Returns when it can be used."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Ends it, started or not, and gives back what it holds."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -292,8 +292,3 @@ def _opened(message: bytes) -> Open:
     if not isinstance(opened, Open):
         raise LogError("the table of topologies holds something else than a record that opens a share; run stream-recon reset")
     return opened
-
-
-def once(names: Names, run: str) -> Names:
-    """The names of a run with a log of its own."""
-    return replace(names, once=run)

@@ -18,7 +18,7 @@ from stream_recon.adapters.kafka.peek import SETTINGS
 from stream_recon.adapters.kafka.source import committed
 from stream_recon.adapters.kafka.table import Table
 from stream_recon.adapters.kafka.topics import Topics
-from stream_recon.engine.normaliser import Progress
+from stream_recon.engine.progress import Progress
 from stream_recon.errors import LogError
 from stream_recon.model.digest import Open, decode
 from stream_recon.model.plan import SidePlan, TopologyPlan

@@ -30,7 +30,7 @@ from stream_recon.cli.worker import Task
 from stream_recon.config import load_topologies
 from stream_recon.errors import ConfigError, StateError, Unreachable
 from stream_recon.model.digest import End, encode
-from stream_recon.model.plan import TopologyPlan
+from stream_recon.model.plan import CheckpointPlan, TopologyPlan
 from stream_recon.service.job import Names, Opened
 from stream_recon.service.report import NormaliseReport, ReconcileReport
 from stream_recon.service.spots import Spotted
@@ -123,6 +123,7 @@ class _Service:
         self._stop = False
         self._looked = self._shown = time.monotonic()
         self._stopped: dict[str, str] = {}
+        self._checkpoints: tuple[CheckpointPlan, str] | None = None
         self._supervisor = Supervisor(self._heard, screen.log, self._gone, self._revise)
 
     def _heard(self, worker: str, incarnation: int, report: Report) -> None:
@@ -144,7 +145,10 @@ class _Service:
 
     def forever(self, partitions: int) -> int:
         """The service. A topology that stopped by itself makes the exit code 3 when it ends."""
-        state = self._state_directory()
+        log = self._log_id()
+        state = self._state_directory(log)
+        plan = self._deployment.plans[0].checkpoints
+        self._checkpoints = None if plan is None else (plan, log)
         with _held(state):
             opened = self._deployment.open(partitions)
             self._start(opened, state, self._options.stages)
@@ -204,20 +208,18 @@ class _Service:
     ) -> Iterator[Task]:
         options, cluster = self._options, tuple(sorted(self._deployment.cluster.settings.items()))
         base = options.name or socket.gethostname()
-        plan = None if options.once else self._deployment.plans[0].checkpoints
-        checkpoints = None if plan is None else (plan, self._log_id())
         for stage in stages:
             for number in range(options.workers):
                 member = None if options.once else f"{base}-{stage}-{number}"
-                yield Task(stage, f"{stage}-{number}", member, self._names, cluster, opened, state, ends, checkpoints)
+                yield Task(stage, f"{stage}-{number}", member, self._names, cluster, opened, state, ends, self._checkpoints)
 
     def _log_id(self) -> str:
         return Topics(self._deployment.cluster).describe([self._names.digests])[self._names.digests].id
 
-    def _state_directory(self) -> Path:
+    def _state_directory(self, log: str) -> Path:
         """Where the digest partitions' states are: under the id of the log, so that no state meets another log."""
         base = state_base(self._options.state)
-        place = base / self._names.prefix / f"{self._options.name or 'state'}-{self._log_id()}"
+        place = base / self._names.prefix / f"{self._options.name or 'state'}-{log}"
         try:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:

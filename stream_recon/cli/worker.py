@@ -201,7 +201,7 @@ def normalising(task: Task, tell: Tell = _silent) -> Iterator[Stage]:
     writer = KafkaWriter(cluster_of(task.cluster), task.names.once)
     worker = NormaliseWorker(jobs, source_of, writer, task.names, time.monotonic, task.ends)
     watch = Watch(worker, beats.last, time.monotonic, lifts=task.ends is None)
-    worker.moved = lambda: tell(watch.report(messages))
+    worker.holding.moved = lambda: tell(watch.report(messages))
     messages = 0
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)

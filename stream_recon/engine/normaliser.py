@@ -7,23 +7,21 @@ Holds no rows between flushes. What it must remember of a partition is its ``Pro
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from stream_recon.engine.echoes import column, keys, without_echoes
+from stream_recon.engine.progress import Progress, SetAside, home_partition, known
 from stream_recon.model.digest import Block, Counts, Flag, Range, Undecodable, digest_schema
 from stream_recon.model.messages import DeadLetter, Decoded, Messages, Op, Upstream
 from stream_recon.normalise.clock import NEVER, ClockState, Stamps, stamp
 from stream_recon.normalise.decoder import Decoder
 
-T = TypeVar("T", bound=np.generic)
 _FLAGS = np.zeros(8, np.uint16)
 _FLAGS[Op.READ] = Flag.SNAPSHOT
 _FLAGS[Op.DELETE] = Flag.DELETE
@@ -38,56 +36,6 @@ class FeedClock:
     out_of_orderness: int
     max_future: int
     bare_nulls: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """All that normalise remembers of one upstream partition: next position, time, counts since the start position.
-
-    ``filled``: the end of a compacted topic when it was opened; what stands before it fills its side (DESIGN 3.1). Else 0.
-    """
-
-    position: int
-    clock: ClockState = field(default_factory=ClockState)
-    counts: Counts = field(default_factory=Counts)
-    filled: int = 0
-
-    def dump(self) -> bytes:
-        """For the metadata of a committed position, which Kafka bounds: a short list (times that are not there are null)."""
-        clock, counts = self.clock, self.counts
-        times = [_known(t) for t in (clock.raw, clock.lift, clock.loaded, clock.latest)]
-        gone = None if clock.gone is None else clock.gone.hex()
-        return orjson.dumps([self.position, clock.leading, gone, times, astuple(counts), self.filled])
-
-    @staticmethod
-    def load(metadata: bytes) -> Progress:
-        """Inverse of ``dump``."""
-        return Progress.of(orjson.loads(metadata))
-
-    @staticmethod
-    def of(values: Sequence[Any]) -> Progress:
-        """From what ``dump`` wrote, as JSON values."""
-        position, leading, gone, times, counts, filled = values
-        raw, lift, loaded, latest = (NEVER if t is None else t for t in times)
-        state = ClockState(raw, lift, leading, loaded, latest, None if gone is None else bytes.fromhex(gone))
-        return Progress(position, state, Counts(*counts), filled)
-
-
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """A dead letter with its coordinates, for the dead-letter topic. ``masked``: its payload, if that is allowed."""
-
-    upstream: Upstream
-    offset: int
-    timestamp: int
-    letter: DeadLetter
-    masked: Any = None
-
-
-def home_partition(upstream: Upstream, parallelism: int) -> int:
-    """The digest partition that carries the control counts of an upstream partition."""
-    text = f"{upstream.side}\0{upstream.topic}\0{upstream.topic_id}\0{upstream.partition}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % parallelism
 
 
 class Normaliser:
@@ -170,7 +118,7 @@ class Normaliser:
         assert upstream not in self._progress, "a partition appears once"
         mark = min((p.clock.watermark for p in (*self._progress.values(), *others)), default=NEVER)
         self.assign(upstream, Progress(position, ClockState(raw=mark, leading=False)))
-        return _known(mark)
+        return known(mark)
 
     def repeat(self, upstream: Upstream, count: int) -> None:
         """Counts readings of positions that were read before."""
@@ -196,12 +144,12 @@ class Normaliser:
         upstream = messages.upstream
         at = self._progress[upstream]
         assert not len(messages) or messages.offset[0] >= at.position, "positions are read once and in order"
-        rows, echoes, gone = self._drop_echoes(decoded, at.clock.gone)
-        message = _column(rows, "message", np.int32)
+        rows, echoes, gone = without_echoes(decoded, at.clock.gone, bare_nulls=self._clock.bare_nulls)
+        message = column(rows, "message", np.int32)
         stamps, clock = stamp(
             at.clock,
-            _column(rows, "op", np.uint8),
-            _column(rows, "t", np.int64),
+            column(rows, "op", np.uint8),
+            column(rows, "t", np.int64),
             messages.timestamp[message] * 1000,
             out_of_orderness=self._clock.out_of_orderness,
             max_future=self._clock.max_future,
@@ -262,44 +210,12 @@ class Normaliser:
             pending.clear()
         return blocks
 
-    def _drop_echoes(self, decoded: Decoded, gone: bytes | None) -> tuple[pa.RecordBatch, int, bytes | None]:
-        """Takes out the tombstones that only repeat the delete before them; returns their number and the last key deleted."""
-        rows = decoded.rows
-        op = _column(rows, "op", np.uint8)
-        keyed = op != Op.TRUNCATE
-        place = _column(rows, "message", np.int32)[keyed].astype(np.int64)
-        key = _keys(rows.column("key"))[keyed]
-        absent = op[keyed] == Op.DELETE
-        tombstone = op[keyed] == Op.TOMBSTONE
-        letters = [d for d in decoded.dead if d.key is not None]
-        if letters:
-            place = np.concatenate([place, np.array([d.message for d in letters], np.int64)])
-            order = np.argsort(place, kind="stable")
-            key = np.concatenate([key, np.frombuffer(b"".join(d.key or b"" for d in letters), "V16")])[order]
-            absent = np.concatenate([absent, np.zeros(len(letters), bool)])[order]
-            tombstone = np.concatenate([tombstone, np.zeros(len(letters), bool)])[order]
-        if not len(key):
-            return rows, 0, gone
-        was = np.concatenate([[gone is not None], absent[:-1]])
-        before = np.concatenate([np.frombuffer(gone or bytes(16), "V16"), key[:-1]])
-        echo = tombstone & was & (before == key) & (not self._clock.bare_nulls)
-        last = key[-1].tobytes() if absent[-1] else None
-        if not echo.any():
-            return rows, 0, last
-        if letters:
-            back = np.empty(len(echo), bool)
-            back[order] = echo
-            echo = back[: int(keyed.sum())]
-        keep = np.ones(len(op), bool)
-        keep[np.flatnonzero(keyed)[echo]] = False
-        return rows.filter(pa.array(keep)), int(echo.sum()), last
-
     def _digest(
         self, messages: Messages, rows: pa.RecordBatch, stamps: Stamps, dead: Sequence[DeadLetter], clock: ClockState
     ) -> tuple[pa.RecordBatch, list[Undecodable]]:
         """Digest rows in order of offset, and the stretches that dead letters leave open."""
-        message = _column(rows, "message", np.int32)
-        op = _column(rows, "op", np.uint8)
+        message = column(rows, "message", np.int32)
+        op = column(rows, "op", np.uint8)
         flags = _FLAGS[op]
         flags |= np.where(stamps.late, np.uint16(Flag.LATE), np.uint16(0))
         flags |= np.where(stamps.broken, np.uint16(Flag.LIFT_BROKEN), np.uint16(0))
@@ -364,10 +280,10 @@ class Normaliser:
             upstream.partition,
             self._sent[upstream],
             at.position,
-            _known(clock.watermark),
-            _known(clock.raw),
-            _known(clock.loaded),
-            _known(clock.latest),
+            known(clock.watermark),
+            known(clock.raw),
+            known(clock.loaded),
+            known(clock.latest),
             clock.leading,
             self._first.get(upstream),
             at.counts,
@@ -387,7 +303,7 @@ class Normaliser:
         if self._parallelism == 1:
             return [rows]
         everywhere = rows.column("key").is_null().to_numpy(zero_copy_only=False)
-        high = _keys(rows.column("key")).view(">u8")[::2]
+        high = keys(rows.column("key")).view(">u8")[::2]
         place = (high % np.uint64(self._parallelism)).astype(np.int64)
         return [rows.filter(pa.array((place == home) | everywhere)) for home in range(self._parallelism)]
 
@@ -397,29 +313,9 @@ def _mark(key: bytes, text: bytes | None, time: int, offset: int, flag: Flag) ->
     return {"range": 0, "key": key, "key_text": text, "t": time, "time": time, "offset": offset, "index": 0, "flags": flags}
 
 
-def _known(time: int) -> int | None:
-    return None if time == NEVER else time
-
-
 def _array(values: pa.Array | npt.NDArray[np.generic]) -> pa.Array:
     return values if isinstance(values, pa.Array) else pa.array(values)
 
 
 def _constant(value: int, length: int, type_: pa.DataType) -> pa.Array:
     return pa.array(np.full(length, value, type_.to_pandas_dtype()), type_)
-
-
-def _column(rows: pa.RecordBatch, name: str, dtype: type[T]) -> npt.NDArray[T]:
-    """A column as numpy; zeros where null."""
-    column = rows.column(name)
-    if column.null_count:
-        column = pc.fill_null(column, 0)
-    return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)  # type: ignore[no-any-return]
-
-
-def _keys(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.void]:
-    """The 16-byte keys; a null's bytes are whatever the buffer holds."""
-    data = column.buffers()[1]
-    if data is None:
-        return np.zeros(len(column), "V16")
-    return np.frombuffer(data, "V16", count=len(column), offset=column.offset * 16)

@@ -16,7 +16,8 @@ import orjson
 
 from stream_recon.engine.delivery import deliver
 from stream_recon.engine.events import instant, shown_key
-from stream_recon.engine.normaliser import FeedClock, Normaliser, Progress, SetAside
+from stream_recon.engine.normaliser import FeedClock, Normaliser
+from stream_recon.engine.progress import Progress, SetAside
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.terms import Event
 from stream_recon.errors import StateError

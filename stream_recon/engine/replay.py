@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stream_recon.engine.normaliser import home_partition
 from stream_recon.engine.pipeline import AUDIT, DISCREPANCIES, Pipeline
+from stream_recon.engine.progress import home_partition
 from stream_recon.engine.summary import EXIT, FAILED, Summary, Tally, accounting
 from stream_recon.engine.upstream import Known
 from stream_recon.model.messages import Messages, Upstream

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from stream_recon.engine.normaliser import Normaliser, Progress
+from stream_recon.engine.normaliser import Normaliser
 from stream_recon.engine.pipeline import AUDIT, DEAD_LETTERS, DIGESTS, DISCREPANCIES, Layout, View, normaliser
+from stream_recon.engine.progress import Progress
 from stream_recon.model.digest import digest_schema
 from stream_recon.model.messages import Upstream
 from stream_recon.model.plan import FeedPlan

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from stream_recon.config.identity import configuration_hash, rules_id
 from stream_recon.config.resolve import resolve_feeds, unused_settings
-from stream_recon.engine.normaliser import Progress
 from stream_recon.engine.pipeline import Layout
+from stream_recon.engine.progress import Progress
 from stream_recon.errors import ConfigError
 from stream_recon.model.digest import Open
 from stream_recon.model.messages import Upstream

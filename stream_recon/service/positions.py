@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from stream_recon.engine.normaliser import Progress
+from stream_recon.engine.progress import Progress
 from stream_recon.errors import StateError
 from stream_recon.ports import Commit
 

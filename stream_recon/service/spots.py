@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from stream_recon.engine.normaliser import Normaliser, Progress, SetAside, home_partition
+from stream_recon.engine.normaliser import Normaliser
 from stream_recon.engine.pipeline import View
+from stream_recon.engine.progress import Progress, SetAside, home_partition
 from stream_recon.model.messages import Messages, Upstream
 from stream_recon.ports import Place, Source, Stretch
 from stream_recon.service.job import Job

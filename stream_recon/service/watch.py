@@ -96,7 +96,7 @@ class Watch:
         }
         self._sought = {key: when for key, when in self._sought.items() if key in silent}
         for source in self._worker.sources:
-            topics = self._worker.look(source) if any(s.source is source for s in silent.values()) else {}
+            topics = self._worker.holding.look(source) if any(s.source is source for s in silent.values()) else {}
             mine = {k: s for k, s in silent.items() if s.source is source and s.place[0] in topics}
             ends = source.ends([s.place for s in mine.values()]) if mine else {}
             for key, spot in mine.items():
@@ -120,7 +120,7 @@ class Watch:
 
     def _elsewhere(self) -> dict[str, dict[Place, Saved]]:
         """The committed state of partitions that other workers hold, by feed."""
-        return {feed.name: self._worker.elsewhere(feed) for feed in self._worker.feeds}
+        return {feed.name: self._worker.holding.elsewhere(feed) for feed in self._worker.feeds}
 
     def _clocks(self, feed: Feed, elsewhere: Mapping[Place, Saved]) -> dict[Place, tuple[ClockState, Spot | None, Idle | None]]:
         known: dict[Place, tuple[ClockState, Spot | None, Idle | None]] = {
@@ -145,7 +145,7 @@ class Watch:
             return
         for spot in self._at_end(quiet):
             spot.idle = Idle(as_of, int((now - spot.heard) * 1_000_000))
-            self._worker.publish(spot)
+            self._worker.writing.publish(spot)
         self._decide(beats, elsewhere, as_of)
 
     def _ask_time(self) -> None:
@@ -153,7 +153,7 @@ class Watch:
         if not self._ticked:
             self._ticked = True
             job = self._worker.jobs[0]
-            self._worker.once(Block(job.name, (), job.empty_rows(), generation=job.generation), 0)
+            self._worker.writing.once(Block(job.name, (), job.empty_rows(), generation=job.generation), 0)
 
     def _at_end(self, quiet: Iterable[Spot]) -> list[Spot]:
         """Those that are at their end still, now that it was asked anew."""
@@ -183,17 +183,17 @@ class Watch:
             self._stalled(job, feeds, clocks, decision)
 
     def _apply(self, feed: Feed, spot: Spot, to: int) -> None:
-        self._worker.flush(feed)
+        self._worker.writing.flush(feed)
         upstream = feed.upstream(spot.place, spot.topic_id)
         position = spot.position(feed).position
         safe = spot.safe.get(feed.name)
         if safe is None or safe.progress.position != position:  # not all of it is safe yet: next time
             return
         feed.normaliser.lift(upstream, to)
-        self._worker.vow(feed, spot)
+        self._worker.writing.vow(feed, spot)
         topic, partition = spot.place
         job = feed.job
-        self._worker.everywhere(
+        self._worker.writing.everywhere(
             feed, spot, Lift(job.name, feed.view.id, topic, spot.topic_id, partition, position, to, job.generation)
         )
 
@@ -219,7 +219,7 @@ class Watch:
                 stall = Stall(job.name, name, None, 0, True, job.generation)
             self._stalls[job.name, name] = stall
             if before is None or (before.resumed, before.since) != (stall.resumed, stall.since):
-                self._worker.once(stall, feed.home)
+                self._worker.writing.once(stall, feed.home)
                 if before is not None or not stall.resumed:
                     logger.warning(
                         "%s %s", feed.name, "speaks again" if stall.resumed else "is stalled: quiet while the other moves"
@@ -287,11 +287,11 @@ class Watch:
         """Topics that were made anew while their partitions stood at the end of the old ones."""
         for source in self._worker.sources:
             mine = [s for s in self._worker.spots.values() if s.source is source]
-            topics = self._worker.look(source)
+            topics = self._worker.holding.look(source)
             for spot in mine:
                 topic = topics.get(spot.place[0])
                 if topic is not None and topic.id != spot.topic_id and topic.partitions > spot.place[1]:
-                    self._worker.made_anew(spot, topic)
+                    self._worker.holding.made_anew(spot, topic)
 
     # ---- report --------------------------------------------------------------------------------------------------------
 
@@ -302,7 +302,9 @@ class Watch:
         finished = frozenset((n, *p) for n, p in worker.finished()) if worker.ends is not None else frozenset()
         partitions = tuple(_line(f, s) for s in worker.spots.values() for f in s.feeds)
         stopped = {job.name: job.stopped for job in worker.jobs if job.stopped is not None}
-        return NormaliseReport(partitions, stalls, stopped, messages, worker.commits, self._drift(), worker.singly, finished)
+        return NormaliseReport(
+            partitions, stalls, stopped, messages, worker.writing.commits, self._drift(), worker.singly, finished
+        )
 
     def _drift(self) -> tuple[tuple[str, str, str], ...]:
         """Columns that appeared; each is told once."""

@@ -23,7 +23,9 @@ Body = dict[str, Any]
 
 @dataclass(slots=True)
 class Ending:
-    """A run that is over. ``lost``: partitions of which messages were lost before they were read."""
+    """A run that is over. ``homes``: digest partitions that the topology uses. ``lost``: partitions of which messages were lost
+    before they were read.
+    """
 
     broker: Broker
     names: Names
@@ -35,7 +37,9 @@ class Ending:
 
 def broken(ending: Ending) -> Iterator[str]:
     """Every law that does not hold, in words."""
-    yield from _transactions(ending)
+    if ending.broker.ongoing:
+        yield f"transactions are open: {sorted(ending.broker.ongoing)}"
+    yield from uncommitted(ending)
     said = _said(ending)
     folded, shares = _folded(ending)
     yield from _once(said, folded)
@@ -48,17 +52,14 @@ def broken(ending: Ending) -> Iterator[str]:
         yield from _no_false_alarm(ending, bodies)
 
 
-def _transactions(ending: Ending) -> Iterator[str]:
-    """No transaction is open, and every position is committed to the end of its partition."""
-    broker = ending.broker
-    if broker.ongoing:
-        yield f"transactions are open: {sorted(broker.ongoing)}"
-    group = broker.group(ending.names.reconcile)
+def uncommitted(ending: Ending) -> Iterator[str]:
+    """Every position is committed to the end of its partition."""
+    group = ending.broker.group(ending.names.reconcile)
     for home in range(ending.homes):
-        log = broker.log((ending.names.digests, home))
+        end = ending.broker.topics[ending.names.digests].logs[home].end
         commit = group.committed.get((ending.names.digests, home))
-        if log is not None and (commit is None or commit.position != log.end or commit.metadata):
-            yield f"digest partition {home} ends at {log.end}, committed is {commit}"
+        if commit is None or commit.position != end or commit.metadata:
+            yield f"digest partition {home} ends at {end}, committed is {commit}"
 
 
 def _said(ending: Ending) -> dict[str, list[bytes]]:

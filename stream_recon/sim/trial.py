@@ -30,7 +30,7 @@ from stream_recon.service.watch import Watch
 from stream_recon.sim.broker import Broker
 from stream_recon.sim.clients import SimCluster
 from stream_recon.sim.disk import Disk, DiskStore
-from stream_recon.sim.laws import Ending, broken
+from stream_recon.sim.laws import Ending, broken, uncommitted
 from stream_recon.sim.rows import Input, Written, dual_write
 from stream_recon.sim.world import SECOND, Process, World
 
@@ -308,7 +308,7 @@ class Trial:
         return ["not through after the faults were over", *broken(self._ending())]
 
     def _ending(self) -> Ending:
-        return Ending(self.broker, self.names, self.opened.layout.plan, self.setting.homes, self.input, self.lost)
+        return Ending(self.broker, self.names, self.opened.layout.plan, self.opened.parallelism, self.input, self.lost)
 
     def _is_through(self) -> bool:
         """Everything is read and committed, and every chain with rows has certified what lies behind the last of them."""
@@ -316,7 +316,7 @@ class Trial:
         places = [(t, p) for s in self.setting.plan.sides for t in s.topics for p in range(len(self.broker.topics[t].logs))]
         if any(self._ends_at(place) != (c.position if (c := group.committed.get(place)) else 0) for place in places):
             return False
-        if any(True for _ in self._uncommitted()):
+        if any(uncommitted(self._ending())):
             return False
         reached: dict[str, str] = {}
         for body in self._bodies(self.names.audit):
@@ -342,15 +342,6 @@ class Trial:
             if any(isinstance(r, Block) and len(r.rows) for r in records):
                 found.add(home)
         return found
-
-    def _uncommitted(self) -> Any:
-        group = self.broker.group(self.names.reconcile)
-        for home in range(self.opened.parallelism):
-            place = self.names.digests, home
-            log = self.broker.log(place)
-            commit = group.committed.get(place)
-            if log is None or commit is None or commit.position != log.end or commit.metadata or log.open:
-                yield home
 
 
 def tried(seed: int, setting: Setting | None = None) -> Verdict:

@@ -10,18 +10,15 @@ import threading
 from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 SECOND: Final = 1_000_000
 BEGAN: Final = 1_795_266_000 * SECOND
 """Broker time (µs) when a world begins."""
 
 
-Lock = Any
-"""A lock as a baton: who waits for it acquires it, who hands over releases it."""
-
-
-def _closed() -> Lock:
+def _closed() -> threading.Lock:
+    """A lock as a baton: who waits for it acquires it, who hands over releases it."""
     baton = threading.Lock()
     baton.acquire()
     return baton
@@ -50,7 +47,7 @@ class Process:
         self._go = _closed()
         self._thread: threading.Thread | None = None
 
-    def resume(self, back: Lock) -> None:
+    def resume(self, back: threading.Lock) -> None:
         """Lets it run until it waits for something."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._main, args=(back,), name=self.name, daemon=True)
@@ -59,12 +56,12 @@ class Process:
             self._go.release()
         back.acquire()
 
-    def pause(self, back: Lock) -> None:
+    def pause(self, back: threading.Lock) -> None:
         """Hands over; returns when it is its turn again."""
         back.release()
         self._go.acquire()
 
-    def _main(self, back: Lock) -> None:
+    def _main(self, back: threading.Lock) -> None:
         try:
             self._work()
         except Killed:

@@ -122,8 +122,8 @@ input()
 def test_a_server_that_does_not_start_says_why(module: ModuleType, kind: type[Server], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SETTINGS", {**module.SETTINGS, "no_such_setting": "1"})
     server = kind()
-    with pytest.raises(DatabaseError, match=r"(?s)ended with exit code .* before it was ready.*no.such.setting"):
-        server.start()
+    with pytest.raises(DatabaseError, match=r"(?s)ended with exit code .* before it was ready.*no.such.setting"), server:
+        pass
     assert not server.log_path.parent.exists()
 
 

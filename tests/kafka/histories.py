@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from stream_recon.engine.normaliser import home_partition
+from stream_recon.engine.progress import home_partition
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.summary import accounting
 from stream_recon.model.digest import Block, Lift, Open, decode
 from stream_recon.ports import Entry
+from stream_recon.sim.disk import MemoryStore
 from tests.kafka.loading import Json, Message, Output
 from tests.laws.expect import _event, _shown_hash, _windows, key_id_of, sha
-from tests.laws.world import MemoryStore
 from tests.oracle import history as h
 from tests.oracle.oracle import Event, Expected, expected, folders
 from tests.oracle.render import message, stamp, topology

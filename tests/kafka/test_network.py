@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,20 @@ def test_who_connects_where_nobody_serves_is_sent_away(tmp_path: Path) -> None:
     door, nobody = choose_ports(tmp_path / "ports", 2)
     with Proxy({door: nobody}), through(door) as connection:
         assert connection.recv(1) == b""
+
+
+def test_a_connection_that_is_closed_at_one_end_only_can_be_cut(tmp_path: Path) -> None:
+    door, port = choose_ports(tmp_path / "ports", 2)
+    with socket.create_server((HOST, port)) as server, Proxy({door: port}) as proxy, through(door) as near:
+        far, _ = server.accept()
+        with far:
+            far.settimeout(SILENCE_S)
+            with pytest.raises(TimeoutError):  # nobody reads: all that there is on the way is full
+                far.sendall(bytes(100_000_000))
+            near.shutdown(socket.SHUT_WR)
+            far.settimeout(WITHIN_S)
+            with pytest.raises((ConnectionResetError, BrokenPipeError)):
+                far.sendall(bytes(100_000_000))
+        assert proxy.cut() == 1
+        with pytest.raises(ConnectionResetError):
+            list(iter(partial(near.recv, 65_536), b""))

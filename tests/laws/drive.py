@@ -15,15 +15,16 @@ import pyarrow as pa
 from stream_recon.config.identity import configuration_hash, rules_id
 from stream_recon.config.load import load_topology
 from stream_recon.config.resolve import resolve_feeds
-from stream_recon.engine.normaliser import Progress
 from stream_recon.engine.pipeline import AUDIT, DISCREPANCIES, Layout, Pipeline
+from stream_recon.engine.progress import Progress
 from stream_recon.engine.replay import summarise
 from stream_recon.engine.summary import Summary
 from stream_recon.model.messages import Messages, Upstream
 from stream_recon.model.plan import FeedPlan, TopologyPlan
 from stream_recon.normalise.decoder import Decoder
 from stream_recon.normalise.reference import ReferenceDecoder
-from tests.laws.world import MemoryLog, MemoryStore
+from stream_recon.sim.disk import MemoryStore
+from tests.laws.world import MemoryLog
 from tests.oracle.history import Gap, History, Hole, Lift, Side, end_of
 from tests.oracle.render import message, topology
 from tests.oracle.strategies import Batch

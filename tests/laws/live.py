@@ -15,6 +15,7 @@ from stream_recon.audit.chain import body_hash
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.summary import accounting
 from stream_recon.model.digest import Drift, End, Flag, Record, Stall, Undecodable
+from stream_recon.sim.disk import MemoryStore
 from tests.laws.expect import tree
 from tests.laws.records import (
     Json,
@@ -31,7 +32,6 @@ from tests.laws.records import (
     told,
     windows,
 )
-from tests.laws.world import MemoryStore
 from tests.oracle.render import stamp
 
 CLEAN, UNSURE, WRONG = ("clean", ()), ("inconclusive", ("recreated",)), ("discrepant", ())

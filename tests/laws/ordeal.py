@@ -19,9 +19,10 @@ from stream_recon.engine.pipeline import AUDIT, DIGESTS, DISCREPANCIES
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.model.messages import Upstream
 from stream_recon.ports import Commit
+from stream_recon.sim.disk import MemoryStore
 from tests.laws.drive import Answers, Drive
 from tests.laws.expect import disagreements
-from tests.laws.world import MemoryLog, MemoryStore
+from tests.laws.world import MemoryLog
 from tests.oracle.generate import Draw, Rolled
 from tests.oracle.history import History
 from tests.oracle.oracle import expected

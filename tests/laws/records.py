@@ -33,9 +33,10 @@ from stream_recon.model.digest import (
     encode,
 )
 from stream_recon.ports import Commit, Entry
+from stream_recon.sim.disk import MemoryStore
 from tests.laws.expect import framed, key_id_of
 from tests.laws.ordeal import exact, folding
-from tests.laws.world import MemoryLog, MemoryStore
+from tests.laws.world import MemoryLog
 from tests.oracle.generate import Draw, Rolled
 
 S = 1_000_000

@@ -20,8 +20,8 @@ from stream_recon.engine.reconciler import Reconciler
 from stream_recon.model.digest import Block, Counts, End, Feed, Open, Pair, Range, Record, digest_schema, encode
 from stream_recon.model.versions import State, version_dtype
 from stream_recon.ports import Entry
+from stream_recon.sim.disk import MemoryStore
 from tests.laws.ordeal import exact, folding
-from tests.laws.world import MemoryStore
 
 S = 1_000_000
 Key = tuple[int, int]

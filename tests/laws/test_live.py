@@ -17,6 +17,7 @@ from stream_recon.engine.summary import Tally
 from stream_recon.engine.terms import Event
 from stream_recon.errors import LogError
 from stream_recon.model.digest import Block, End, Flag, Lift, Open, Partition, Range, Record, Stall
+from stream_recon.sim.disk import MemoryStore
 from tests.laws.drive import Drive
 from tests.laws.expect import tree
 from tests.laws.live import FIRST, LIVE
@@ -37,7 +38,6 @@ from tests.laws.records import (
     timed,
     told,
 )
-from tests.laws.world import MemoryStore
 from tests.oracle.generate import Rolled
 from tests.oracle.history import Gap
 from tests.oracle.strategies import delivery_of, seeded

@@ -16,7 +16,7 @@ from stream_recon.sim.broker import Record
 from stream_recon.sim.rows import Input, Written
 from stream_recon.sim.trial import Faults, Setting, Trial, small_plan
 from stream_recon.sim.world import BEGAN, SECOND
-from tests.sim.mutants import SCENARIO_MUTANTS
+from tests.sim.mutants import SCENARIO_MUTANTS, planted
 
 PEACE = Faults(0, 0, 0)
 SEEDS = range(6)
@@ -103,7 +103,7 @@ def test_lift_then_crash_before_the_commit(seed: int) -> None:
 def test_a_lift_that_is_said_before_it_is_committed_is_found() -> None:
     found = []
     for seed in SEEDS:
-        with SCENARIO_MUTANTS["a lift is said before it is committed"]():
+        with planted(SCENARIO_MUTANTS["a lift is said before it is committed"]):
             try:
                 trial = killed_at_a_lift(seed)
                 broken = trial.run().broken

@@ -14,7 +14,7 @@ import pytest
 
 from stream_recon.cli.main import run
 from stream_recon.sim.trial import Faults, Setting, small_plan, tried
-from tests.sim.mutants import MUTANTS
+from tests.sim.mutants import MUTANTS, planted
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 50
@@ -44,7 +44,7 @@ def test_on_every_seed_the_laws_hold(first: int) -> None:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_wrong_version_of_the_protocol_is_found(name: str) -> None:
     for seed in range(WITHIN):
-        with MUTANTS[name]():
+        with planted(MUTANTS[name]):
             try:
                 broken = tried(seed, FIERCE if seed % 2 else None).broken
             except Exception as error:  # noqa: BLE001 - a worker that ends by any error of its own is found, too
@@ -71,7 +71,7 @@ def test_the_same_seed_is_the_same_run_in_every_process() -> None:
 
 
 def test_a_seed_that_fails_is_told_with_what_happened_and_how_to_run_it_again(capfd: pytest.CaptureFixture[str]) -> None:
-    with MUTANTS["a partition that is taken over begins at its end"]():
+    with planted(MUTANTS["a partition that is taken over begins at its end"]):
         assert run(["simulate", "--seeds", "3", "--workers", "1"]) == 3
     out, err = capfd.readouterr()
     assert "seed 0" in err
@@ -84,3 +84,19 @@ def test_a_users_own_topology_is_tried_in_its_own_times(capfd: pytest.CaptureFix
     assert run(["simulate", str(ROOT / "topologies" / "orders.yaml"), "--seeds", "1", "--workers", "1", "--json"]) == 0
     body = json.loads(capfd.readouterr().out)
     assert (body["seeds"], body["failed"]) == (1, [])
+
+
+SMALL = """
+version: 1
+name: small
+parallelism: 1
+window: 2s
+settle: 2s
+source: {name: s, topics: [s], format: debezium-json, key: [id], idle_after: 3s}
+targets: [{name: t, topics: [t], format: debezium-json, key: [id], idle_after: 3s}]
+"""
+
+
+def test_a_topology_of_fewer_digest_partitions_than_the_log_has_is_judged_by_its_own(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL, encoding="utf-8")
+    assert run(["simulate", str(tmp_path / "small.yaml"), "--seeds", "4", "--workers", "1"]) == 0

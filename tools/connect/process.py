@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import json
 import shutil
 import subprocess
@@ -12,13 +11,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tools.connect.fetch import ConnectError, say
 from tools.kafka.broker import guarding
 from tools.kafka.network import HOST, choose_ports
-from tools.programs import tail
+from tools.programs import Running, tail
 
 JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
 READY_WITHIN_S = 90.0
@@ -126,31 +124,12 @@ class Program:
         return True
 
 
-class Service(abc.ABC):
+class Service(Running):
     """What one program offers, for as long as the ``with`` lasts."""
 
     def __init__(self, name: str) -> None:
         self._program = Program(name)
 
-    @abc.abstractmethod
-    def start(self) -> None:
-        """Returns when it can be used.
-
-        Raises:
-            BrokerError: it cannot be fetched, or does not start.
-        """
-
     def close(self) -> None:
         """Ends the program; what it knew is gone."""
         self._program.close()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()

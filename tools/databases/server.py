@@ -22,11 +22,10 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from tools.databases.fetch import DatabaseError, say
-from tools.programs import tail
+from tools.programs import Running, tail
 
 HOST = "127.0.0.1"
 USERS = ("postgres", "mysql", "nobody")
@@ -34,7 +33,7 @@ READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 30.0
 
 
-class Server(abc.ABC):
+class Server(Running):
     """A running server. ``user`` may do everything, replication included. It dies with the process that made it."""
 
     name: ClassVar[str]
@@ -98,28 +97,24 @@ class Server(abc.ABC):
             DatabaseError: it is not there, or does not start; the text shows the end of its log.
         """
         assert self._process is None, "this server runs already"
-        try:
-            if self._uid is not None and self._gid is not None:
-                os.chown(self._home, self._uid, self._gid)
-            self.port = _free_port()
-            command = self._prepare()
-            with self.log_path.open("ab") as log:
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=self._home,
-                    start_new_session=True,  # Ctrl-C is ours to answer
-                    user=self._uid,
-                    group=self._gid,
-                    extra_groups=self._groups,
-                )
-            self._guard = _guarding(self._process.pid, self._home)
-            self._await_answer(self._process)
-        except BaseException:
-            self.close()
-            raise
+        if self._uid is not None and self._gid is not None:
+            os.chown(self._home, self._uid, self._gid)
+        self.port = _free_port()
+        command = self._prepare()
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._home,
+                start_new_session=True,  # Ctrl-C is ours to answer
+                user=self._uid,
+                group=self._gid,
+                extra_groups=self._groups,
+            )
+        self._guard = _guarding(self._process.pid, self._home)
+        self._await_answer(self._process)
 
     def close(self) -> None:
         """Ends the server, by its process id, and removes its directory."""
@@ -138,13 +133,6 @@ class Server(abc.ABC):
             self._guard.stdin.close()
         self._process = self._guard = None
         shutil.rmtree(self._home, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _once(self, command: Sequence[str]) -> None:
         """A program that makes the data directory, run as the server is."""

@@ -27,8 +27,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 if not __package__:  # run as a file: its own directory is on the path, and the project is not
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -36,7 +35,7 @@ if not __package__:  # run as a file: its own directory is on the path, and the 
 from tools.kafka.fetch import HOME, BrokerError, jars, java, say
 from tools.kafka.network import HOST, answers, choose_ports
 from tools.kafka.settings import QUICK, USERS, secured
-from tools.programs import tail
+from tools.programs import Running, tail
 
 __all__ = ["QUICK", "USERS", "Broker", "BrokerError", "Member", "jars", "java", "new_cluster", "secured"]
 
@@ -68,7 +67,7 @@ def new_cluster() -> str:
     return cluster
 
 
-class Broker:
+class Broker(Running):
     """One broker on ports and data of its own; ``restart`` keeps both. It dies with the process that made it.
 
     ``data``: a directory that stays, with its log and, while they are free, its ports; None: a temporary one.
@@ -219,17 +218,6 @@ class Broker:
         self._lock.close()
         if self._temporary:
             shutil.rmtree(self._home, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _configured(self) -> Path:
         member = self._member

@@ -13,8 +13,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -22,13 +21,14 @@ from confluent_kafka.admin import AdminClient
 from tools.kafka.broker import Broker, BrokerError, Member, new_cluster
 from tools.kafka.network import HOST, choose_ports
 from tools.kafka.settings import SPREAD
+from tools.programs import Running
 
 COUNT: Final = 3
 _ASK_S: Final = 5.0
 _PAUSE_S: Final = 0.2
 
 
-class Brokers:
+class Brokers(Running):
     """``nodes`` are the brokers. ``doors``: the port at which a client is sent to each of them, and the one to pass it on to."""
 
     def __init__(self, settings: Mapping[str, str | int] | None = None) -> None:
@@ -89,17 +89,6 @@ class Brokers:
             node.kill()
             node.close()
         shutil.rmtree(self._home, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
 
 def _out_of_sync(bootstrap: str) -> str:

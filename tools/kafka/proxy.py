@@ -15,10 +15,10 @@ import struct
 import threading
 from collections.abc import Coroutine, Iterator, Mapping
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from tools.kafka.network import HOST
+from tools.programs import Running
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: a socket that is closed so sends a reset."""
 
 
-class Proxy:
+class Proxy(Running):
     """Doors, by the ports to which they lead. Its methods may be called from any thread."""
 
     def __init__(self, doors: Mapping[int, int]) -> None:
@@ -39,12 +39,17 @@ class Proxy:
         self._servers: list[asyncio.Server] = []
         self._serving: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Opens the doors.
+
+        Raises:
+            OSError: one of them is taken.
+        """
         self._thread.start()
         self._do(self._open())
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Cuts every connection and closes the doors."""
         self._do(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -95,7 +100,10 @@ class Proxy:
         count = len(self._serving)
         for task, writers in self._serving.items():
             for writer in writers:
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                with contextlib.suppress(
+                    OSError
+                ):  # this end is closed; the other still has something to say to who does not read
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 writer.transport.abort()
             task.cancel()
         return count

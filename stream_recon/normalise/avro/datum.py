@@ -40,14 +40,14 @@ class DatumReader:
         return value
 
 
-def float_json(value: float) -> Json:
+def _float_json(value: float) -> Json:
     """A float as JsonConverter writes it."""
     if math.isfinite(value):
         return Number(repr(value))
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def map_json(pairs: list[tuple[str, Json]]) -> Json:
+def _map_json(pairs: list[tuple[str, Json]]) -> Json:
     """A map; one in which a key occurs more than once stays visible as such."""
     found = dict(pairs)
     return found if len(found) == len(pairs) else Repeated([value for _, value in pairs])
@@ -128,7 +128,7 @@ def _map(node: Avro) -> Read:
                 value, at = element(data, at)
                 entries.append((key, value))
             count, at, end = _next_block(data, at, end)
-        return map_json(entries), at
+        return _map_json(entries), at
 
     return read
 
@@ -228,8 +228,8 @@ _SCALARS: Final[dict[str, Read]] = {
     "boolean": _boolean,
     "int": _int,
     "long": _long_number,
-    "float": lambda data, at: (float_json(_FLOAT.unpack_from(data, at)[0]), at + 4),
-    "double": lambda data, at: (float_json(_DOUBLE.unpack_from(data, at)[0]), at + 8),
+    "float": lambda data, at: (_float_json(_FLOAT.unpack_from(data, at)[0]), at + 4),
+    "double": lambda data, at: (_float_json(_DOUBLE.unpack_from(data, at)[0]), at + 8),
     "bytes": _bytes,
     "string": _string,
 }

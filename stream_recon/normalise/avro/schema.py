@@ -19,7 +19,7 @@ PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "doubl
 MAX_NODES: Final = 20_000
 """Parts of one schema with all names written out: far beyond real tables, and a bound for schemas made to explode."""
 MAX_DEPTH: Final = 64
-"""Parts inside each other, also through names: readers call themselves for each, in Python and in DataFusion."""
+"""Parts inside each other, also through names: readers call themselves for each."""
 _MAX_FREE: Final = 8
 """Parts without octets in one element of an array or a map. Converters write none."""
 _NARROW: Final = frozenset({"int8", "int16", "int32"})

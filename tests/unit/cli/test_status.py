@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stream_recon.cli import outside, status
-from stream_recon.engine.normaliser import Progress
+from stream_recon.engine.progress import Progress
 from stream_recon.errors import ConfigError
 from stream_recon.model.digest import Counts, Feed, Open, Pair
 from stream_recon.model.plan import SidePlan

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stream_recon.engine.normaliser import FeedClock, Normaliser, Progress, SetAside
+from stream_recon.engine.normaliser import FeedClock, Normaliser
+from stream_recon.engine.progress import Progress, SetAside
 from stream_recon.model.digest import encode
 from stream_recon.model.messages import Messages, Upstream
 from stream_recon.model.plan import ColumnPlan, FeedPlan, Format

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from stream_recon.align.side import FOREVER
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.model.digest import End, Flag, Record
+from stream_recon.sim.disk import MemoryStore
 from tests.laws.records import Row, S, block, entries_of, lift, opened, timed, told
-from tests.laws.world import MemoryStore
 
 RECORDS: list[Record] = [
     opened(),

@@ -29,7 +29,8 @@ from stream_recon.service.opening import layout, live, positions
 from stream_recon.service.positions import Saved
 from stream_recon.service.spots import Spotted
 from stream_recon.service.watch import Watch
-from tests.laws.world import MemoryLog, MemoryStore
+from stream_recon.sim.disk import MemoryStore
+from tests.laws.world import MemoryLog
 
 S = 1_000_000
 BEGAN = 1_795_266_000 * S

@@ -17,7 +17,8 @@ from stream_recon.ports import Commit, Kept
 from stream_recon.service import checkpoints
 from stream_recon.service.checkpoints import Checkpointed, Checkpointer
 from stream_recon.service.reconcile import ReconcileWorker
-from tests.laws.world import MemoryLog, MemoryStore
+from stream_recon.sim.disk import MemoryStore
+from tests.laws.world import MemoryLog
 from tests.unit.service.fakes import NAMES, Cut, Digests
 from tests.unit.service.test_reconcile import HOMES, MEGA, Desk, Disk, filled, folded, said, silent_log, states
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_recon.engine.normaliser import Progress, home_partition
+from stream_recon.engine.progress import Progress, home_partition
 from stream_recon.errors import BrokerError, InputError, StateError
 from stream_recon.limits import FLUSH_SECONDS
 from stream_recon.model.digest import Block, Counts, Drift, End, Partition, Range, encode
@@ -155,7 +155,7 @@ def test_positions_are_committed_once_a_second_and_only_if_they_moved() -> None:
     moved = len(hand.source.commits)
     assert 4 <= moved <= 7
     assert all(not wait for _, wait in hand.source.commits)
-    assert hand.worker.commits == moved
+    assert hand.worker.writing.commits == moved
     hand.run(5)
     assert len(hand.source.commits) == moved
 
@@ -501,7 +501,7 @@ def test_lost_commits_nothing() -> None:
     for partition in (0, 1):
         filled(house, range(5), partition)
     hand.run(0.5)
-    assert hand.worker._dirty
+    assert hand.worker.writing.dirty
     hand.source.lose(A)
     assert not hand.source.commits
     hand.run(3)
@@ -541,7 +541,7 @@ def test_the_listener_is_told_before_anything_is_read() -> None:
     house = House(1)
     hand = house.hand(house.open(), hold=False)
     seen: list[list[tuple[str, int]]] = []
-    hand.worker.moved = lambda: seen.append([(p.topic, p.position) for p in hand.watch.report(0).partitions])
+    hand.worker.holding.moved = lambda: seen.append([(p.topic, p.position) for p in hand.watch.report(0).partitions])
     hand.source.give(A)
     hand.source.give(T)
     assert seen == [[("s", 0)], [("s", 0), ("t", 0)]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stream_recon.engine.normaliser import Progress
+from stream_recon.engine.progress import Progress
 from stream_recon.errors import ConfigError, StateError
 from stream_recon.model.digest import Counts, Open, decode, encode
 from stream_recon.model.messages import Upstream

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_recon.engine.normaliser import Progress
+from stream_recon.engine.progress import Progress
 from stream_recon.errors import StateError
 from stream_recon.model.digest import Counts
 from stream_recon.normalise.clock import NEVER, ClockState

@@ -18,7 +18,8 @@ from stream_recon.limits import FLUSH_SECONDS
 from stream_recon.model.digest import Block, End, Stall, encode
 from stream_recon.ports import Commit
 from stream_recon.service.reconcile import COMMIT_SECONDS, RETAKE_SECONDS, ReconcileWorker
-from tests.laws.world import MemoryLog, MemoryStore
+from stream_recon.sim.disk import MemoryStore
+from tests.laws.world import MemoryLog
 from tests.unit.service.fakes import NAMES, Clock, Cut, Digests, House, Outputs, Said, bodies
 
 HOMES = (0, 1)
