@@ -1,6 +1,9 @@
 """CPU per row of reconcile alone: digest blocks in, certificates out, state in RocksDB; both sides counted.
 
     python benchmarks/reconcile.py --keys 1000000 --rows 8000000
+    python benchmarks/reconcile.py --hot 0.33                        # one key has a third of all changes
+    python benchmarks/reconcile.py --silent --max-buffer 64          # the target comes when the source has said everything
+    python benchmarks/reconcile.py --window 600 --rows 48000000      # a window larger than what a judgement holds
 
 Each side changes ``--rate`` random keys a second of event time; the target follows every change of the source after
 1 ms to 2 s, the same for one key.
@@ -15,6 +18,7 @@ import json
 import resource
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +31,10 @@ from stream_recon.model.digest import Block, Feed, Open, Pair, Range, digest_sch
 from stream_recon.ports import Entry
 
 
-def opened(window: int, settle: int, skew: int) -> Open:
+def opened(window: int, settle: int, skew: int, max_buffer: int) -> Open:
     feeds = tuple(Feed(name, name, ((f"{name}.orders", "", 0, 0),), "log", "complete") for name in ("source", "target"))
     pair = Pair("target", "source", "target", "0" * 64, ("id",), 0)
-    return Open("bench", "source", window, settle, skew, 7 * 86_400 * MICROS, 1, "0" * 64, feeds, (pair,))
+    return Open("bench", "source", window, settle, skew, 7 * 86_400 * MICROS, 1, "0" * 64, feeds, (pair,), 1, max_buffer)
 
 
 class Side:
@@ -76,30 +80,32 @@ def run(args: argparse.Namespace) -> dict[str, object]:
     with tempfile.TemporaryDirectory(dir=args.dir) as directory:
         store = RocksStore(Path(directory) / "state")
         reconciler = Reconciler(0, store)
-        reconciler.fold(Entry(0, 0, None, encode(opened(args.window * MICROS, args.settle * MICROS, MICROS))))
+        reconciler.fold(
+            Entry(0, 0, None, encode(opened(args.window * MICROS, args.settle * MICROS, MICROS, args.max_buffer << 20)))
+        )
         steps = args.rows // (2 * chunk)
         for n in range(steps + 1):
             now = 1_750_000_000 * MICROS + n * span
             when = np.sort(rng.integers(now, now + span, chunk))
             key, version = rng.integers(0, args.keys, chunk), np.arange(n * chunk, (n + 1) * chunk)
+            key[rng.random(chunk) < args.hot] = 0
             late = (
                 np.empty((3, 0), np.int64)
                 if n == steps
                 else np.vstack([key, version + (rng.random(chunk) < 1e-4) * (1 << 40), when + 1000 + key % 2000 * 1000])
             )
             waiting = np.hstack([waiting, late])
-            waiting = waiting[:, np.argsort(waiting[2], kind="stable")]
-            ready = int(np.searchsorted(waiting[2], now + span))
-            blocks = [sides[0].block(key, version, when)] if n < steps else []
+            if not args.silent or n == steps:
+                waiting = waiting[:, np.argsort(waiting[2], kind="stable")]
+            ready = 0 if args.silent else int(np.searchsorted(waiting[2], now + span))
+            blocks: Iterable[bytes] = [sides[0].block(key, version, when)] if n < steps else []
             if n == steps:  # the rest of the target, then one row far ahead on both sides closes all windows
                 far = np.array([now + 1000 * MICROS])
-                blocks = [
-                    sides[0].block(key[:1], version[:1], far),
-                    sides[1].block(*waiting),
-                    sides[1].block(key[:1], version[:1], far),
-                ]
+                last = key[:1], version[:1], far
+                rest = [waiting[:, at : at + chunk] for at in range(0, waiting.shape[1], chunk)]
+                blocks = (sides[which].block(*some) for which, some in [(0, last), *((1, some) for some in rest), (1, last)])
             elif ready:
-                blocks.append(sides[1].block(*waiting[:, :ready]))
+                blocks = [*blocks, sides[1].block(*waiting[:, :ready])]
                 waiting = waiting[:, ready:]
             for block in blocks:
                 start, before = time.process_time(), events
@@ -133,6 +139,9 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=4_000, help="rows a block")
     parser.add_argument("--window", type=int, default=10, help="seconds")
     parser.add_argument("--settle", type=int, default=30, help="seconds")
+    parser.add_argument("--hot", type=float, default=0.0, help="share of the changes that one key has")
+    parser.add_argument("--silent", action="store_true", help="the target says nothing until the source has said everything")
+    parser.add_argument("--max-buffer", type=int, default=0, help="MiB of rows that may wait; 0: any number")
     parser.add_argument("--dir", default=None, help="where the state goes")
     print(json.dumps(run(parser.parse_args())))
 

@@ -45,6 +45,12 @@ FOLD_WINDOWS = 6
 SEGMENT_CACHE_BYTES = 256 * 1024**2
 """Rows of windows still open that stay in memory; what is beyond is read again from RocksDB when its window closes."""
 
+SLICE_BYTES = 256 * 1024**2
+"""Rows of windows still open that one judgement holds: of more, the keys are judged in slices, one after the other."""
+
+WHOLE_SLICES = 16
+"""Slices in which every key that is known is judged at once, after a suspension."""
+
 DRAIN_BYTES = 32 * 1024**2
 """Rows of a suspended pair that one step folds into the base state: a step more or less must not be felt by the other pairs."""
 

@@ -44,6 +44,11 @@ class Rows:
         places: Ints = np.flatnonzero(which) if which.dtype == bool else which.astype(np.int64, copy=False)
         return Rows(self.high[places], self.low[places], take(self.version, places), self.text.take(pa.array(places)))
 
+    def beginning(self, octets: range) -> Rows:
+        """The rows of keys whose id begins with one of ``octets``."""
+        first = self.high >> np.uint64(56)
+        return self.take((first >= octets.start) & (first < octets.stop))
+
     @property
     def nbytes(self) -> int:
         return int(self.high.nbytes * 2 + self.version.nbytes + self.text.nbytes)

@@ -6,8 +6,8 @@ Pure: segments that left memory are handed back by ``load``. Answers are asked o
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -131,6 +131,25 @@ class Side:
         flags = int(version["flags"]) & (Flag.LATE | Flag.LIFT_BROKEN)
         return Truncate(int(version["time"]), int(version["t"]), self.rank[part], part, int(version["offset"]), flags)
 
+    def sliced(self, octets: range) -> Side:
+        """The side as it is for keys whose id begins with one of ``octets``: to ask, not to change. Its rows are loaded as they
+        are asked for.
+        """
+
+        def load(number: int, sequence: int) -> Rows:
+            held = next(s for s in self.segments[number] if s.sequence == sequence)
+            return self._rows(number, held).beginning(octets)
+
+        out = Side(self.rules, load, numbers=self.numbers.copy(), truncates=self.truncates, holes=self.holes)
+        out.segments = {n: [replace(s, rows=None) for s in held] for n, held in self.segments.items()}
+        out.loaded, out.folded, out.rank, out.carried = self.loaded, self.folded, self.rank, self.carried
+        out.folded_top, out.top = self.folded_top, self.folded_top.copy()
+        return out
+
+    def size_to(self, end: int) -> int:
+        """Octets that the pieces before ``end`` take in the store."""
+        return sum(s.size for number in self.numbers[: bisect_left(self.numbers, end)] for s in self.segments[number])
+
     # ---- windows -------------------------------------------------------------------------------------------------------
 
     def next_window(self, first: int | None, but: Container[int]) -> int | None:
@@ -158,7 +177,8 @@ class Side:
     def pieces(self, start: int | None, end: int) -> list[Sealed]:
         """The pieces with rows from ``start`` (None: the first not folded) to before ``end``, in order, sealed."""
         first = 0 if start is None else bisect_left(self.numbers, start)
-        return [self._seal(number) for number in self.numbers[first : bisect_left(self.numbers, end)]]
+        sealed = (self._seal(number) for number in self.numbers[first : bisect_left(self.numbers, end)])
+        return [piece for piece in sealed if len(piece.high)]  # a slice may have nothing of it
 
     def _seal(self, number: int) -> Sealed:
         if number not in self.sealed:
@@ -197,6 +217,8 @@ class Side:
             if not len(left):
                 break
             piece = self.sealed[older]
+            if not len(piece.high):
+                continue
             place, hit = piece.find(rows.high[left], rows.low[left])
             last = piece.rows.version[piece.last[place]]
             behind = (last["part"] == part[left]) & (last["offset"] > offset[left])
@@ -301,23 +323,41 @@ class Side:
 
     # ---- folding -------------------------------------------------------------------------------------------------------
 
-    def drop(self, end: int) -> int:
-        """Forgets the pieces before ``end``: they are in the base state now. Returns how many rows were in them, marks aside."""
-        start = self.rules.grid.start(end)
-        self.carried = [c for c in self.carried if c[2].t >= start]
-        gone = bisect_left(self.numbers, end)
-        for number in self.numbers[:gone]:
-            rows = self._seal(number).rows
-            np.maximum.at(self.folded_top, rows.version["part"].astype(np.int64), rows.version["offset"])
+    def left_of(self, end: int) -> Left:
+        """What is to be remembered of the pieces before ``end`` beside the base state."""
+        start, top, carried = self.rules.grid.start(end), np.full(len(self.rank), -1, np.int64), []
+        for piece in self.pieces(None, end):
+            rows = piece.rows
+            np.maximum.at(top, rows.version["part"].astype(np.int64), rows.version["offset"])
             for i in np.flatnonzero((rows.version["flags"] & _STRETCH) == _STRETCH):
                 mark = unpack(rows.version[i], self.rank)
                 if mark.t >= start:
-                    self.carried.append((int(rows.high[i]), int(rows.low[i]), mark))
-        count = 0
+                    carried.append((int(rows.high[i]), int(rows.low[i]), mark))
+        return Left(top, carried)
+
+    def drop(self, end: int, left: Iterable[Left]) -> int:
+        """Forgets the pieces before ``end``: they are in the base state now. ``left``: what is left of them, by slices.
+        Returns how many rows were in them, marks aside.
+        """
+        start, gone = self.rules.grid.start(end), bisect_left(self.numbers, end)
+        self.carried = [c for c in self.carried if c[2].t >= start]
+        for part in left:
+            self.folded_top = np.maximum(self.folded_top, part.top)
+            self.carried += part.carried
+        self.top = np.maximum(self.top, self.folded_top)
+        count, self.size = 0, self.size - self.size_to(end)
         for number in self.numbers[:gone]:
             count += sum(s.touching for s in self.segments[number])
-            self.size -= sum(s.size for s in self.segments[number])
-            del self.segments[number], self.sealed[number]
+            del self.segments[number]
+            self.sealed.pop(number, None)
         del self.numbers[:gone]
         self.folded, self._early = end, None
         return count
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """``top``: the highest offset by part, -1 without. ``carried``: key halves and mark of stretches that are not over."""
+
+    top: Ints
+    carried: list[tuple[int, int, Version]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from stream_recon.align.pieces import Versions, Words
 from stream_recon.engine.pending import Pending
 from stream_recon.limits import STORE_BATCH_KEYS
 from stream_recon.model.versions import State, key_bytes, version_dtype
+
+ALL_KEYS = range(256)
+"""First octets of key ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,12 @@ class BaseState:
                 text[start + i] = value[size:]
         return Records(both["source"], both["target"], text)
 
-    def keys(self) -> Iterator[tuple[Words, Words]]:
-        """All keys that have a record, in order, some at a time."""
+    def keys(self, octets: range = ALL_KEYS) -> Iterator[tuple[Words, Words]]:
+        """All keys that have a record, in order, some at a time; of those whose id begins with one of ``octets``."""
         batch: list[bytes] = []
         cut = len(self._prefix)
-        for key, _ in self._store.scan(self._prefix):
+        prefixes = [b""] if octets == ALL_KEYS else [bytes([octet]) for octet in octets]
+        for key, _ in chain.from_iterable(self._store.scan(self._prefix + prefix) for prefix in prefixes):
             batch.append(key[cut:])
             if len(batch) == STORE_BATCH_KEYS:
                 yield _halves(batch)

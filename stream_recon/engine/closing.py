@@ -10,8 +10,9 @@ yet folded, one by one (``engine.exact``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,10 @@ from stream_recon.align.fold import pack, unpack
 from stream_recon.align.pieces import Ints, Mask, Sealed, Versions, Words
 from stream_recon.align.side import Side
 from stream_recon.compare.judge import Verdict, judge, present, same, unknown
-from stream_recon.engine.base import BaseState
+from stream_recon.engine.base import ALL_KEYS, BaseState
 from stream_recon.engine.exact import KeyHistory, OddKey, Span, odd_key
 from stream_recon.lifecycle.states import Kind
+from stream_recon.limits import SLICE_BYTES
 from stream_recon.model.digest import Flag
 from stream_recon.model.versions import State, take, version_dtype, words
 
@@ -48,17 +50,53 @@ class Judged:
     target_rows: int
     late: int
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """For the certificate."""
+        verdicts = np.bincount(self.verdict, minlength=3)
+        return {
+            "source_rows": self.source_rows,
+            "target_rows": self.target_rows,
+            "keys": len(self.high),
+            "equal": int(verdicts[Verdict.EQUAL]),
+            "different": int(verdicts[Verdict.DIFFERENT]),
+            "inconclusive": int(verdicts[Verdict.INCONCLUSIVE]),
+            "loading": self.only_loading,
+            "late": self.late,
+        }
+
 
 class Closer:
-    """Judges the windows of one pair. Both sides' watermarks must have passed what a judgement reads."""
+    """Judges the windows of one pair, or of a slice of its keys: those whose id begins with one of ``octets``. Both sides'
+    watermarks must have passed what a judgement reads.
+    """
 
-    def __init__(self, source: Side, target: Side, base: BaseState) -> None:
+    def __init__(self, source: Side, target: Side, base: BaseState, octets: range = ALL_KEYS) -> None:
         self.source = source
         self.target = target
         self.base = base
+        self.octets = octets
+
+    def slices(self, ends: tuple[int, int], *, at_least: int = 1) -> Iterator[Closer]:
+        """Closers of all keys in order, each of as many as fit in memory with their rows in the pieces before ``ends``."""
+        size = self.source.size_to(ends[0]) + self.target.size_to(ends[1])
+        count = min(max(-(-size // SLICE_BYTES), at_least), len(ALL_KEYS))
+        if count == 1:
+            yield self
+            return
+        cuts = [n * len(ALL_KEYS) // count for n in range(count + 1)]
+        for octets in (range(first, last) for first, last in pairwise(cuts)):
+            yield Closer(self.source.sliced(octets), self.target.sliced(octets), self.base, octets)
+
+    def mine(self, keys: Keys) -> Keys:
+        """Those of the keys that are of this slice."""
+        first = keys[0] >> np.uint64(56)
+        here = (first >= self.octets.start) & (first < self.octets.stop)
+        return keys[0][here], keys[1][here]
 
     def close(self, span: Span, again: Keys, *, whole: bool = False) -> Judged:
         """Judges the keys that the window touches, and those in ``again``; ``whole``: all that came before its end."""
+        again = self.mine(again)
         source_pieces, target_pieces = self._window(self.source, span), self._window(self.target, span)
         known = self._known(span) if whole else self._cut_keys(span)
         high, low = union([*_touched(source_pieces), *_touched(target_pieces), again, *known])
@@ -105,7 +143,7 @@ class Closer:
 
     def _known(self, span: Span) -> Iterable[Keys]:
         """Every key with a version before the window's end."""
-        yield from self.base.keys()
+        yield from self.base.keys(self.octets)
         for side in (self.source, self.target):
             yield from _touched(side.pieces(None, side.reads_to(span.end)))
 
@@ -113,7 +151,7 @@ class Closer:
         """Every key that a truncate of this window may fall on."""
         if not any(c.time >= span.start for side in (self.source, self.target) for c in side.open_truncates(span.end)):
             return
-        yield from self.base.keys()
+        yield from self.base.keys(self.octets)
         yield from ((p.high, p.low) for p in self.source.pieces(None, self.source.reads_to(span.ahead)))
         yield from ((p.high, p.low) for p in self.target.pieces(None, self.target.reads_to(span.settled)))
         for early in (self.source.cut_early(), self.target.cut_early()):

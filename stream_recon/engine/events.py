@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stream_recon.align.pieces import Versions, Words
-from stream_recon.audit.merkle import root
+from stream_recon.audit.merkle import Tree
 from stream_recon.limits import LEAF_ENTRIES
 from stream_recon.model.versions import State, key_bytes, shown_hash
 from stream_recon.normalise.canonical import parse
@@ -53,15 +53,32 @@ def dumps(body: dict[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def entries_root(high: Words, low: Words, source: Versions, target: Versions) -> str:
-    """RFC 6962 root over what was compared: ``LEAF_ENTRIES`` entries a leaf, in order of key id (hex)."""
-    entries = np.zeros(len(high), _ENTRY)
-    entries["key"] = np.frombuffer(key_bytes(high, low), "V16")
-    for name, versions in (("source", source), ("target", target)):
-        entries[f"{name}_state"] = _SHOWN_STATE[versions["state"]]
-        entries[name] = _shown_hashes(versions)
-    octets, size = entries.tobytes(), LEAF_ENTRIES * _ENTRY.itemsize
-    return root(octets[i : i + size] for i in range(0, len(octets), size)).hex()
+class Entries:
+    """The RFC 6962 tree over what was compared, in order of key id: ``LEAF_ENTRIES`` entries a leaf."""
+
+    def __init__(self) -> None:
+        self._tree = Tree()
+        self._left = b""
+
+    def add(self, high: Words, low: Words, source: Versions, target: Versions) -> None:
+        """Further keys, and what stood of them."""
+        entries = np.zeros(len(high), _ENTRY)
+        entries["key"] = np.frombuffer(key_bytes(high, low), "V16")
+        for name, versions in (("source", source), ("target", target)):
+            entries[f"{name}_state"] = _SHOWN_STATE[versions["state"]]
+            entries[name] = _shown_hashes(versions)
+        octets, size = self._left + entries.tobytes(), LEAF_ENTRIES * _ENTRY.itemsize
+        whole = len(octets) - len(octets) % size
+        for at in range(0, whole, size):
+            self._tree.add(octets[at : at + size])
+        self._left = octets[whole:]
+
+    def root(self) -> str:
+        """The head (hex), when all were added."""
+        if self._left:
+            self._tree.add(self._left)
+            self._left = b""
+        return self._tree.root.hex()
 
 
 def _shown_hashes(versions: Versions) -> Any:

@@ -6,28 +6,33 @@ import numpy as np
 
 from stream_recon.align.fold import pack
 from stream_recon.align.pieces import Words
-from stream_recon.align.side import NEVER, Side
+from stream_recon.align.side import NEVER, Left, Side
 from stream_recon.engine.base import BaseState
-from stream_recon.engine.closing import Keys, standing, union
+from stream_recon.engine.closing import Closer, Keys, standing, union
 from stream_recon.engine.exact import KeyHistory
 from stream_recon.engine.keep import PairStore
 from stream_recon.limits import STORE_BATCH_KEYS
 from stream_recon.model.versions import State
 
 
-def fold_base(source: Side, target: Side, base: BaseState, store: PairStore, before: tuple[int, int]) -> tuple[int, int]:
+def fold_base(closer: Closer, store: PairStore, before: tuple[int, int]) -> tuple[int, int]:
     """Folds all rows of each side with a time below ``before`` (µs, a window's end that no judgement asks for any more;
     ``NEVER``: nothing of that side) into the base state. Returns how many rows of either were folded, marks aside.
     """
-    ends = _end(source, before[0]), _end(target, before[1])
-    high, low = union(_keys(source, target, base, ends, before))
-    for start in range(0, len(high), STORE_BATCH_KEYS):
-        part = slice(start, start + STORE_BATCH_KEYS)
-        _fold_keys(source, target, base, (high[part], low[part]), ends, before)
+    sides = closer.source, closer.target
+    ends = _end(sides[0], before[0]), _end(sides[1], before[1])
+    left: tuple[list[Left], list[Left]] = ([], [])
+    for part in closer.slices(ends):
+        high, low = union(_keys(part, ends, before))
+        for start in range(0, len(high), STORE_BATCH_KEYS):
+            some = slice(start, start + STORE_BATCH_KEYS)
+            _fold_keys(part.source, part.target, part.base, (high[some], low[some]), ends, before)
+        for which, side in enumerate((part.source, part.target)):
+            left[which].append(side.left_of(ends[which]))
     rows = [0, 0]
-    for which, (side, end) in enumerate(zip((source, target), ends, strict=True)):
+    for which, (side, end) in enumerate(zip(sides, ends, strict=True)):
         if before[which] != NEVER:
-            rows[which] = side.drop(end)
+            rows[which] = side.drop(end, left[which])
             store.store.drop(store.place(which, -(1 << 63), 0), store.place(which, end, 0))
     return rows[0], rows[1]
 
@@ -39,11 +44,12 @@ def _end(side: Side, before: int) -> int:
     return side.numbers[0] if side.numbers else 0
 
 
-def _keys(source: Side, target: Side, base: BaseState, ends: tuple[int, int], before: tuple[int, int]) -> list[Keys]:
-    parts = [(p.high, p.low) for side, end in zip((source, target), ends, strict=True) for p in side.pieces(None, end)]
-    if source.open_truncates(before[0]) or target.open_truncates(before[1]):
-        parts += base.keys()
-    return parts
+def _keys(part: Closer, ends: tuple[int, int], before: tuple[int, int]) -> list[Keys]:
+    sides = part.source, part.target
+    keys = [(p.high, p.low) for side, end in zip(sides, ends, strict=True) for p in side.pieces(None, end)]
+    if any(side.open_truncates(to) for side, to in zip(sides, before, strict=True)):
+        keys += part.base.keys(part.octets)
+    return keys
 
 
 def _fold_keys(source: Side, target: Side, base: BaseState, keys: Keys, ends: tuple[int, int], before: tuple[int, int]) -> None:

@@ -11,18 +11,19 @@ A pure function of what it was given, in order; the store holds state only. Even
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
 from stream_recon.align.pieces import Grid, Rows
 from stream_recon.align.side import FOREVER, NEVER, Side, SideRules
-from stream_recon.audit.merkle import root
+from stream_recon.audit.merkle import Tree, root
 from stream_recon.compare.judge import Verdict
 from stream_recon.engine.base import BaseState
 from stream_recon.engine.causes import Cause, runs
 from stream_recon.engine.closing import Closer, Judged, Keys, member
-from stream_recon.engine.events import entries_root
+from stream_recon.engine.events import Entries
 from stream_recon.engine.exact import Span
 from stream_recon.engine.folding import fold_base, key_texts
 from stream_recon.engine.keep import PairStore, encode_discrepancy, encode_rows
@@ -30,7 +31,7 @@ from stream_recon.engine.saying import NOTHING, Parts, Saying, Step
 from stream_recon.engine.suspension import SUSPENDED, Suspension, drained_to, whole_windows, windows_held
 from stream_recon.engine.terms import Event, Marks, Memory, Rules
 from stream_recon.lifecycle.states import Difference, Discrepancy, Kind, Status, differs
-from stream_recon.limits import FOLD_WINDOWS, STORE_BATCH_KEYS
+from stream_recon.limits import FOLD_WINDOWS, SLICE_BYTES, STORE_BATCH_KEYS, WHOLE_SLICES
 from stream_recon.model.versions import identity
 
 _COUNTS = (
@@ -46,6 +47,7 @@ _COUNTS = (
     "repeated",
 )
 Key = tuple[int, int]
+Part = tuple[Closer, Judged]
 
 
 class Pair:
@@ -96,15 +98,17 @@ class Pair:
         if memory.suspended is not None and memory.cursor is None:
             self._begin_suspended(memory.suspended, limit)
         while (number := self._next(limit)) is not None:
-            judged, span = self._judge(number)
-            if not (self._ends(number) or self._holds(judged, span)):
+            span = self._span(number)
+            parts = self._judge(number, span)
+            first = next((p for p in parts if self._ends(number) or self._holds(p[1], span)), None)
+            if first is None:
                 self.void.add(number)
                 continue
             if memory.cursor is not None:
                 yield from self._quiet(number, marks, followed=True)
-            yield from self._close(number, judged, span, marks)
+            yield from self._close(number, chain([first], parts), span, marks)
             memory.cursor = number + 1
-            if memory.folded is None or number - memory.folded >= FOLD_WINDOWS:
+            if memory.folded is None or number - memory.folded >= FOLD_WINDOWS or self._buffered > SLICE_BYTES:
                 self._fold(number)
         stop = self._last_cause(marks) + 1 if end else limit
         if memory.cursor is not None and stop > memory.cursor:
@@ -155,9 +159,12 @@ class Pair:
             yield self._certificate((start, end), run.causes, counts, NOTHING, marks)
         self._expire()
 
-    def _judge(self, number: int) -> tuple[Judged, Span]:
-        span = self._span(number)
-        return self.closer.close(span, self._again(number), whole=self._ends(number)), span
+    def _judge(self, number: int, span: Span) -> Iterator[Part]:
+        """The window's keys, slice by slice, as they are taken."""
+        whole, again = self._ends(number), self._again(number)
+        ends = self.source.reads_to(span.ahead), self.target.reads_to(span.settled)
+        for closer in self.closer.slices(ends, at_least=WHOLE_SLICES if whole else 1):
+            yield closer, closer.close(span, again, whole=whole)
 
     def _span(self, number: int) -> Span:
         rules = self.rules
@@ -172,47 +179,44 @@ class Pair:
         )
         return bool(len(judged.high) or judged.source_rows or judged.target_rows or (self.memory.cursor is None and begins))
 
-    def _close(self, number: int, judged: Judged, span: Span, marks: Marks) -> list[Event]:
+    def _close(self, number: int, parts: Iterable[Part], span: Span, marks: Marks) -> Iterator[Event]:
         """One window with rows: its discrepancy events, then its certificate."""
         memory, (start, end) = self.memory, (span.start, span.end)
-        self._remember_loading(number, judged)
-        events = [*self._live(judged, span, marks)]
         causes = tuple(c for c in memory.causes if c.covers(start, end))
-        verdicts = np.bincount(judged.verdict, minlength=3)
-        counts = {
-            "source_rows": judged.source_rows,
-            "target_rows": judged.target_rows,
-            "keys": len(judged.high),
-            "equal": int(verdicts[Verdict.EQUAL]),
-            "different": int(verdicts[Verdict.DIFFERENT]),
-            "inconclusive": int(verdicts[Verdict.INCONCLUSIVE]),
-            "loading": judged.only_loading,
-            "late": judged.late,
-            "dead_letters": self._begun(causes, start, end),
-            "repeated": memory.repeated,
-        }
+        counts = dict.fromkeys(_COUNTS, 0)
+        compared, said = Entries(), Tree()
+        self._loaded_now(number)
+        for closer, judged in parts:
+            self._remember_loading(judged)
+            for event in self._live(closer, judged, span, marks):
+                said.add(event.body)
+                yield event
+            for name, count in judged.counts.items():
+                counts[name] += count
+            compared.add(judged.high, judged.low, judged.source, judged.target)
+        counts |= {"dead_letters": self._begun(causes, start, end), "repeated": memory.repeated}
         memory.repeated = 0
-        roots = {
-            "root": entries_root(judged.high, judged.low, judged.source, judged.target),
-            "events_root": root(e.body for e in events).hex(),
-        }
         passed = self._resumed() if self._ends(number) else None
-        events.append(self._certificate((start, end), causes, counts, roots, marks, passed))
-        return events
+        roots = {"root": compared.root(), "events_root": said.root.hex()}
+        yield self._certificate((start, end), causes, counts, roots, marks, passed)
 
     def _again(self, number: int) -> Keys:
         """Keys that were left unknown by a side that stopped loading in this window."""
         keys = [k for side, held in self._loading() if self._loaded_in(side, number) for k in held]
         return np.array([h for h, _ in keys], np.uint64), np.array([k for _, k in keys], np.uint64)
 
-    def _remember_loading(self, number: int, judged: Judged) -> None:
-        """Keys that this window leaves unknown because a side was loading wait for the window in which that ends."""
+    def _loaded_now(self, number: int) -> None:
+        """Keys that waited for a side that stopped loading in this window wait no longer."""
         for which, (side, held) in enumerate(self._loading()):
-            prefix = self.store.prefix(b"U") + bytes([which])
-            if held and self._loaded_in(side, number):
+            if self._loaded_in(side, number):
                 for key in held:
-                    self.store.store.delete(prefix + key_id(key))
+                    self.store.store.delete(self.store.prefix(b"U") + bytes([which]) + key_id(key))
                 held.clear()
+
+    def _remember_loading(self, judged: Judged) -> None:
+        """Keys that are left unknown because a side is loading wait for the window in which that ends."""
+        for which, (_, held) in enumerate(self._loading()):
+            prefix = self.store.prefix(b"U") + bytes([which])
             for i in np.flatnonzero(judged.loading[which]):
                 key = int(judged.high[i]), int(judged.low[i])
                 held[key] = None
@@ -241,8 +245,8 @@ class Pair:
 
     # ---- what is said --------------------------------------------------------------------------------------------------
 
-    def _live(self, judged: Judged, span: Span, marks: Marks) -> Iterator[Event]:
-        """Events of the window's keys, in order of key id."""
+    def _live(self, closer: Closer, judged: Judged, span: Span, marks: Marks) -> Iterator[Event]:
+        """Events of these keys, in order of key id."""
         keys = np.array([*self.open], np.uint64).reshape(-1, 2)
         equal = (judged.verdict == Verdict.EQUAL) & member(judged.high, judged.low, (keys[:, 0], keys[:, 1]))
         held = np.flatnonzero(equal).tolist()
@@ -250,8 +254,8 @@ class Pair:
         if not places:
             return
         which = np.array(places)
-        ends = self.source.reads_to(span.ahead), self.target.reads_to(span.settled)
-        texts = key_texts(self.source, self.target, self.base, judged.high[which], judged.low[which], ends)
+        ends = closer.source.reads_to(span.ahead), closer.target.reads_to(span.settled)
+        texts = key_texts(closer.source, closer.target, self.base, judged.high[which], judged.low[which], ends)
         for i, text in zip(places, texts, strict=True):
             key = int(judged.high[i]), int(judged.low[i])
             said = self._judged(key, judged.kinds.get(i), judged.source[i], judged.target[i], span)
@@ -307,14 +311,17 @@ class Pair:
         """
         cursor, keys = self.memory.cursor, sorted(self.open)
         assert cursor is not None or not keys, "a closed window opened it"
-        for start in range(0, len(keys), STORE_BATCH_KEYS):
-            part, span = keys[start : start + STORE_BATCH_KEYS], self._span((cursor or 0) - 1)
-            high, low = np.array([h for h, _ in part], np.uint64), np.array([k for _, k in part], np.uint64)
-            source, target = self.closer.stand(high, low, span)
-            ends = self.source.reads_to(span.ahead), self.target.reads_to(span.settled)
-            for i, text in enumerate(key_texts(self.source, self.target, self.base, high, low, ends)):
-                step = Step(self.open[part[i]], Status.DISMISSED, text, (source[i], target[i]), (span.start, span.end))
-                yield self.saying.discrepancy(step, appended, reason="rebuilt")
+        span = self._span((cursor or 0) - 1)
+        ends = self.source.reads_to(span.ahead), self.target.reads_to(span.settled)
+        for closer in self.closer.slices(ends):
+            mine = [key for key in keys if key[0] >> 56 in closer.octets]
+            for start in range(0, len(mine), STORE_BATCH_KEYS):
+                part = mine[start : start + STORE_BATCH_KEYS]
+                high, low = np.array([h for h, _ in part], np.uint64), np.array([k for _, k in part], np.uint64)
+                source, target = closer.stand(high, low, span)
+                for i, text in enumerate(key_texts(closer.source, closer.target, self.base, high, low, ends)):
+                    step = Step(self.open[part[i]], Status.DISMISSED, text, (source[i], target[i]), (span.start, span.end))
+                    yield self.saying.discrepancy(step, appended, reason="rebuilt")
 
     # ---- what must fit ---------------------------------------------------------------------------------------------------
 
@@ -366,7 +373,7 @@ class Pair:
             to = None if past is None else drained_to(side, min(past, held.until))
             before[n] = NEVER if to is None else to * self.rules.window
         if before != [NEVER, NEVER]:
-            rows = fold_base(self.source, self.target, self.base, self.store, (before[0], before[1]))
+            rows = fold_base(self.closer, self.store, (before[0], before[1]))
             held.rows = held.rows[0] + rows[0], held.rows[1] + rows[1]
 
     def _resumed(self) -> Suspension:
@@ -412,7 +419,7 @@ class Pair:
             return
         if any(c.time >= before for side in sides for c in side.truncates):
             return
-        fold_base(self.source, self.target, self.base, self.store, (before, before))
+        fold_base(self.closer, self.store, (before, before))
         self.memory.folded = number
 
 

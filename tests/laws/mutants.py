@@ -27,6 +27,7 @@ from stream_recon.engine import remember as remember_module
 from stream_recon.engine import saying as saying_module
 from stream_recon.engine import share as share_module
 from stream_recon.engine.closing import Closer
+from stream_recon.engine.events import Entries
 from stream_recon.engine.exact import KeyHistory
 from stream_recon.engine.normaliser import Normaliser
 from stream_recon.engine.pair import Pair
@@ -128,8 +129,8 @@ def judged(change: Callable[[Any], Any]) -> AbstractContextManager[object]:
     """What lifecycle is told of a window, while its certificate stays true."""
 
     def make(real: Any) -> Any:
-        def live(self: Pair, told: Any, *rest: Any) -> Any:
-            return real(self, change(told), *rest)
+        def live(self: Pair, closer: Any, told: Any, *rest: Any) -> Any:
+            return real(self, closer, change(told), *rest)
 
         return live
 
@@ -740,14 +741,15 @@ def _() -> AbstractContextManager[object]:
 
 @mutant("a certificate leaves a key out of its tree", "many keys over many windows")
 def _() -> AbstractContextManager[object]:
-    return instead(
-        pair_module, "entries_root", lambda real: lambda high, low, *sides: real(high[1:], low[1:], *(s[1:] for s in sides))
-    )
+    def make(real: Any) -> Any:
+        return lambda self, *columns: real(self, *(column[1:] for column in columns))
+
+    return instead(Entries, "add", make)
 
 
 @mutant("a certificate names no events", "a difference that goes on")
 def _() -> AbstractContextManager[object]:
-    return instead(pair_module, "root", lambda real: lambda leaves: real([]))
+    return instead(pair_module, "Tree", lambda real: lambda: SimpleNamespace(add=lambda leaf: None, root=real().root))
 
 
 @mutant("a chain begins again with every certificate", "many keys over many windows")

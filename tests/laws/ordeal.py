@@ -14,6 +14,7 @@ import orjson
 
 from stream_recon.align.pieces import Mask, Words
 from stream_recon.align.side import Side
+from stream_recon.engine import closing as closing_module
 from stream_recon.engine import pair as pair_module
 from stream_recon.engine.pipeline import AUDIT, DIGESTS, DISCREPANCIES
 from stream_recon.engine.reconciler import Reconciler
@@ -180,6 +181,13 @@ def folding(windows: int) -> Iterator[None]:
 
 
 @contextmanager
+def slicing(octets: int) -> Iterator[None]:
+    """What a judgement holds at once: of a window with more, the keys are judged in slices."""
+    with patch.object(closing_module, "SLICE_BYTES", octets), patch.object(pair_module, "SLICE_BYTES", octets):
+        yield
+
+
+@contextmanager
 def exact() -> Iterator[None]:
     """Every key is folded one by one, from all its rows."""
 
@@ -193,12 +201,13 @@ def exact() -> Iterator[None]:
 @contextmanager
 def some_path(d: Draw) -> Iterator[str]:
     """One of the paths, and its name."""
-    windows, slow = d.pick([6, 1, 2, 1000]), d.number(0, 4) == 4
+    windows, slow, slices = d.pick([6, 1, 2, 1000]), d.number(0, 4) == 4, d.pick([1 << 28, 1 << 28, 1, 400, 2000])
     with ExitStack() as stack:
         stack.enter_context(folding(windows))
+        stack.enter_context(slicing(slices))
         if slow:
             stack.enter_context(exact())
-        yield f"FOLD_WINDOWS {windows}{', exact' if slow else ''}"
+        yield f"FOLD_WINDOWS {windows}, SLICE_BYTES {slices}{', exact' if slow else ''}"
 
 
 # ---- one trial of the soak -------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.laws.drive import Answers, Drive, answer
 from tests.laws.expect import Said, disagreements
-from tests.laws.ordeal import Ordeal, exact, folded_again, folding, said_by_chain
+from tests.laws.ordeal import Ordeal, exact, folded_again, folding, said_by_chain, slicing
 from tests.oracle.generate import Rolled
 from tests.oracle.history import Control, Gap, History, Hole, Lift, Undecodable
 from tests.oracle.laws import differing, final_contents, law2_holds, plain
@@ -154,7 +154,7 @@ def test_law_4_rows_that_left_memory_are_answered_for_all_the_same(
 
 
 def paths() -> Iterator[AbstractContextManager[object]]:
-    yield from (folding(1), folding(1000), exact())
+    yield from (folding(1), folding(1000), slicing(1), slicing(500), exact())
 
 
 @SLOW
@@ -180,6 +180,15 @@ def test_answers_do_not_depend_on_what_was_folded_into_the_base_state(
     room: Path, it: History, data: st.DataObject, homes: int, windows: int
 ) -> None:
     with folding(windows):
+        assert not disagreements(it, answer(it, room, data.draw(deliveries(it)), homes=homes), homes=homes)
+
+
+@SLOW
+@given(WILD, st.data(), HOMES, st.sampled_from([1, 500, 2000]), st.sampled_from([1, 6]))
+def test_answers_do_not_depend_on_how_many_keys_are_judged_at_once(
+    room: Path, it: History, data: st.DataObject, homes: int, octets: int, windows: int
+) -> None:
+    with slicing(octets), folding(windows):
         assert not disagreements(it, answer(it, room, data.draw(deliveries(it)), homes=homes), homes=homes)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.laws.drive import Answers, Drive
 from tests.laws.expect import Said
-from tests.laws.ordeal import Ordeal, folded_again, folding, said_by_chain
+from tests.laws.ordeal import Ordeal, folded_again, folding, said_by_chain, slicing
 from tests.oracle.generate import Draw, Rolled
 from tests.oracle.history import History, Truncate
 from tests.oracle.laws import differing
@@ -65,7 +65,7 @@ def tried(room: Path, sort: Sort) -> Iterator[Trial]:
         d, history = Rolled(seed), seeded(seed, sort, SIZE)
         delivery, homes, room_for = ahead(history, d), d.number(1, 3), d.pick([1, 1_500, 4_000])
         answers = []
-        with folding(d.pick([6, 1])):
+        with folding(d.pick([6, 1])), slicing(d.pick([1 << 28, 1 << 28, 700])):
             for max_buffer in (room_for, 0):
                 drive = Drive(history, room, homes=homes, max_buffer=max_buffer)
                 for batch in delivery:
