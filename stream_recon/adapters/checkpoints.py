@@ -341,11 +341,12 @@ def _manifest(data: bytes, owner: dict[str, Any]) -> _Manifest:
             raise _Unusable(_other_version("checkpoint", CHECKPOINT_FORMAT, version))
         files = tuple(_File(f["name"], int(f["size"]), f["sha256"]) for f in body["files"])
         manifest = _Manifest(int(body["state_format"]), int(body["position"]), int(body["created"]), files)
+        named = all(Path(f.name).name == f.name and _SHA256.fullmatch(f.sha256) for f in files)
     except (ValueError, KeyError, TypeError) as error:
         raise _Unusable("the manifest is none: a field is missing or of another kind") from error
     if written != owner:
         raise _Unusable(f"it belongs to {written}, and not to {owner}")
-    if not all(Path(f.name).name == f.name and _SHA256.fullmatch(f.sha256) for f in files):
+    if not named:
         raise _Unusable("the manifest is none: a file has a name that is none")
     return manifest
 

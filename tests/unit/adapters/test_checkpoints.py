@@ -377,6 +377,8 @@ SAY = "another version of stream-recon wrote it; start that version to use it, o
         (half_a_manifest, "the manifest is broken: it is not what was written"),
         (no_json, "the manifest is none"),
         (changed(position="x"), "the manifest is none"),
+        (changed(files=[{"name": 1, "size": 1, "sha256": "0" * 64}]), "the manifest is none"),
+        (changed(files=[{"name": "x", "size": 1, "sha256": None}]), "the manifest is none"),
         (changed(files=[{"name": "../x", "size": 1, "sha256": "0" * 64}]), "a file has a name that is none"),
         (changed(files=[{"name": "x", "size": 1, "sha256": "../x"}]), "a file has a name that is none"),
         (changed(digest_partition=1), "it belongs to"),
