@@ -204,11 +204,34 @@ class Checkpoints:
             raise _Unusable(_other_version("state", STATE_FORMAT, manifest.state_format))
         return manifest
 
-    # ---- both ----------------------------------------------------------------------------------------------------------
+    # ---- the end -------------------------------------------------------------------------------------------------------
+
+    @property
+    def place(self) -> str:
+        """Where those of this log are, in words."""
+        return f"{self._own} at {self._location}"
+
+    def forget(self) -> None:
+        """Deletes all that there is of this log.
+
+        Raises:
+            CheckpointFailed: not all of it could be deleted.
+        """
+        with self._failing("deleted from"):
+            system, base = self._open()
+            own = f"{base.rstrip('/')}/{self._own}"
+            if system.get_file_info(own).type != fs.FileType.NotFound:
+                system.delete_dir(own)
+
+    # ---- all -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _own(self) -> str:
+        return f"{self._owner['deployment']}/{self._owner['log']}"
 
     def _shelf(self, home: int) -> _Shelf:
         system, base = self._open()
-        return _Shelf(system, f"{base.rstrip('/')}/{self._owner['deployment']}/{self._owner['log']}/{home}")
+        return _Shelf(system, f"{base.rstrip('/')}/{self._own}/{home}")
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:

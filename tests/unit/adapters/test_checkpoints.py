@@ -429,6 +429,29 @@ def test_what_lay_there_before_is_no_part_of_it(place: Place) -> None:
     assert place.restored(place.open()) == (Kept(10, 10_000), FIRST)
 
 
+# ---- the end -----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_forgotten_is_one_log(place: Place) -> None:
+    kept, other = place.open(), place.open(log="OTHER")
+    kept.forget()
+    for home in (0, 1):
+        place.save(kept, FIRST, 10, home)
+    place.save(other, FIRST, 10)
+    assert kept.place == f"recon/LOG at {place.location}"
+    kept.forget()
+    found = place.system.get_file_info(fs.FileSelector(f"{place.base}/recon", recursive=True))
+    assert {i.path.split("/recon/")[1].split("/")[0] for i in found} == {"OTHER"}
+    assert place.restored(other) == (Kept(10, 10_000), FIRST)
+
+
+def test_what_cannot_be_forgotten_is_told(tmp_path: Path) -> None:
+    (tmp_path / "recon").mkdir()
+    (tmp_path / "recon" / "LOG").write_bytes(b"no directory")
+    with pytest.raises(CheckpointFailed, match=f"{tmp_path} cannot be deleted from: "):
+        Checkpoints(str(tmp_path), "recon", "LOG", 3).forget()
+
+
 # ---- locations ---------------------------------------------------------------------------------------------------------------
 
 
