@@ -4,6 +4,7 @@ ReconError
 ├── ConfigError        the topology or an option cannot work        exit 3
 ├── InputError         a recording or a file cannot be read         exit 3
 ├── StateError         the state directory cannot be used           exit 3
+│   └── StateHeld      another worker holds this state              exit 3, or another one is made
 ├── StorageFull        nothing more can be written                  exit 3
 ├── LogError           the digest log breaks its own rules          exit 3
 ├── BrokerError        Kafka is not there or refuses                exit 3
@@ -31,6 +32,10 @@ class InputError(ReconError):
 
 class StateError(ReconError):
     """The state directory cannot be used: not writable, in use, or from a newer version."""
+
+
+class StateHeld(StateError):
+    """Another worker holds this state open."""
 
 
 class StorageFull(ReconError):

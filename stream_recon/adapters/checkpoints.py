@@ -204,11 +204,34 @@ class Checkpoints:
             raise _Unusable(_other_version("state", STATE_FORMAT, manifest.state_format))
         return manifest
 
-    # ---- both ----------------------------------------------------------------------------------------------------------
+    # ---- the end -------------------------------------------------------------------------------------------------------
+
+    @property
+    def place(self) -> str:
+        """Where those of this log are, in words."""
+        return f"{self._own} at {self._location}"
+
+    def forget(self) -> None:
+        """Deletes all that there is of this log.
+
+        Raises:
+            CheckpointFailed: not all of it could be deleted.
+        """
+        with self._failing("deleted from"):
+            system, base = self._open()
+            own = f"{base.rstrip('/')}/{self._own}"
+            if system.get_file_info(own).type != fs.FileType.NotFound:
+                system.delete_dir(own)
+
+    # ---- all -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _own(self) -> str:
+        return f"{self._owner['deployment']}/{self._owner['log']}"
 
     def _shelf(self, home: int) -> _Shelf:
         system, base = self._open()
-        return _Shelf(system, f"{base.rstrip('/')}/{self._owner['deployment']}/{self._owner['log']}/{home}")
+        return _Shelf(system, f"{base.rstrip('/')}/{self._own}/{home}")
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
@@ -341,11 +364,12 @@ def _manifest(data: bytes, owner: dict[str, Any]) -> _Manifest:
             raise _Unusable(_other_version("checkpoint", CHECKPOINT_FORMAT, version))
         files = tuple(_File(f["name"], int(f["size"]), f["sha256"]) for f in body["files"])
         manifest = _Manifest(int(body["state_format"]), int(body["position"]), int(body["created"]), files)
+        named = all(Path(f.name).name == f.name and _SHA256.fullmatch(f.sha256) for f in files)
     except (ValueError, KeyError, TypeError) as error:
         raise _Unusable("the manifest is none: a field is missing or of another kind") from error
     if written != owner:
         raise _Unusable(f"it belongs to {written}, and not to {owner}")
-    if not all(Path(f.name).name == f.name and _SHA256.fullmatch(f.sha256) for f in files):
+    if not named:
         raise _Unusable("the manifest is none: a file has a name that is none")
     return manifest
 

@@ -10,11 +10,14 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rocksdict import BlockBasedOptions, Cache, Checkpoint, Options, Rdict, WriteBatch, WriteOptions
 
-from stream_recon.errors import StateError, StorageFull
+from stream_recon.errors import StateError, StateHeld, StorageFull
+
+_HELD: Final = ("IO error: lock hold by current process", "IO error: While lock file")
+"""How RocksDB begins to say that somebody has the database open."""
 
 
 class RocksStore:
@@ -26,7 +29,8 @@ class RocksStore:
         """Opens or makes the database. ``reserve_bytes``: what stays free on its disk, for what is in memory and for compaction.
 
         Raises:
-            StateError: the directory cannot be used: not writable, held by another process, or not a database.
+            StateHeld: another process holds the database, or another part of this one.
+            StateError: the directory cannot be used: not writable, or not a database.
         """
         self.path = path
         self._reserve = reserve_bytes
@@ -137,7 +141,8 @@ def _reason(error: Exception) -> str:
 
 
 def _unusable(path: Path, reason: str) -> StateError:
-    return StateError(f"state: cannot use {path}: {reason}; give a directory that this user can write to and no other run holds")
+    kind = StateHeld if reason.startswith(_HELD) else StateError
+    return kind(f"state: cannot use {path}: {reason}; give a directory that this user can write to and no other run holds")
 
 
 def _fault(path: Path, text: str) -> StorageFull | StateError:

@@ -104,6 +104,15 @@ class Deployment:
         Topics(self.cluster).group(names.reconcile)
         return Topics(self.cluster).ensure(own)[names.digests]
 
+    def log_id(self) -> str | None:
+        """The id of the digest log's topic, which states and checkpoints carry; None if it is not there.
+
+        Raises:
+            BrokerError: no answer.
+        """
+        found = Topics(self.cluster).describe([self.names.digests]).get(self.names.digests)
+        return None if found is None else found.id
+
     def remove(self, *, outputs: bool) -> None:
         """Deletes the deployment's groups and log, and with ``outputs`` what it put out.
 

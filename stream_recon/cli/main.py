@@ -134,7 +134,7 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Forget a deployment: its log, its positions and its state. Its workers must be stopped."""
+    """Forget a deployment: its log, its positions, its state here and its checkpoints. Its workers must be stopped."""
     from stream_recon.cli import upkeep
 
     raise typer.Exit(upkeep.reset(topologies, prefix, state, outputs=outputs, yes=yes, as_json=as_json))

@@ -145,7 +145,8 @@ class _Service:
 
     def forever(self, partitions: int) -> int:
         """The service. A topology that stopped by itself makes the exit code 3 when it ends."""
-        log = self._log_id()
+        log = self._deployment.log_id()
+        assert log is not None, "prepare has made it"
         state = self._state_directory(log)
         plan = self._deployment.plans[0].checkpoints
         self._checkpoints = None if plan is None else (plan, log)
@@ -212,9 +213,6 @@ class _Service:
             for number in range(options.workers):
                 member = None if options.once else f"{base}-{stage}-{number}"
                 yield Task(stage, f"{stage}-{number}", member, self._names, cluster, opened, state, ends, self._checkpoints)
-
-    def _log_id(self) -> str:
-        return Topics(self._deployment.cluster).describe([self._names.digests])[self._names.digests].id
 
     def _state_directory(self, log: str) -> Path:
         """Where the digest partitions' states are: under the id of the log, so that no state meets another log."""

@@ -11,19 +11,19 @@ import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from stream_recon.adapters.checkpoints import Checkpoints
 from stream_recon.adapters.rocks import RocksStore
-from stream_recon.errors import StateError
+from stream_recon.errors import StateError, StateHeld
 from stream_recon.limits import STATE_RESERVE_BYTES
 from stream_recon.ports import Kept
 
 CACHE_BYTES: Final = 128 * 1024**2
 BUFFER_BYTES: Final = 16 * 1024**2
-_SPARE_STATES: Final = 8
+_SPARES: Final = ("", *(f".{n}" for n in range(1, 8)))
 
 
 class RocksStates:
@@ -40,17 +40,19 @@ class RocksStates:
         Raises:
             StateError: the directory cannot be used.
         """
+        *places, last = (self._place / f"digests-{home}{spare}" for spare in _SPARES)
         with self._alone(home):
-            for spare in range(_SPARE_STATES):
-                place = self._place / (f"digests-{home}" if not spare else f"digests-{home}.{spare}")
-                try:
-                    self._open[home] = _opened(place)
-                except StateError as error:
-                    if "lock" not in str(error).lower() or spare == _SPARE_STATES - 1:
-                        raise
-                else:
-                    return self._open[home]
-        raise AssertionError("the last one raised")
+            for place in places:
+                with suppress(StateHeld):
+                    return self._opened(home, place)
+            return self._opened(home, last)
+
+    def _opened(self, home: int, place: Path) -> RocksStore:
+        store = RocksStore(place, cache_bytes=CACHE_BYTES, buffer_bytes=BUFFER_BYTES, reserve_bytes=STATE_RESERVE_BYTES)
+        for left in ("former", "restored"):
+            shutil.rmtree(_beside(place, left), ignore_errors=True)
+        self._open[home] = store
+        return store
 
     @contextmanager
     def _alone(self, home: int) -> Iterator[None]:
@@ -113,15 +115,7 @@ class RocksStates:
             store.close()
             store.path.rename(_beside(store.path, "former"))  # cut off here, the next worker finds no state, and restores again
             restored.rename(store.path)
-            self._open[home] = _opened(store.path)
-        return self._open[home], kept
-
-
-def _opened(place: Path) -> RocksStore:
-    store = RocksStore(place, cache_bytes=CACHE_BYTES, buffer_bytes=BUFFER_BYTES, reserve_bytes=STATE_RESERVE_BYTES)
-    for left in ("former", "restored"):
-        shutil.rmtree(_beside(place, left), ignore_errors=True)
-    return store
+            return self._opened(home, store.path), kept
 
 
 def _beside(place: Path, what: str) -> Path:

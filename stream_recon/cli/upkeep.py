@@ -6,12 +6,13 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import typer
 
+from stream_recon.adapters.checkpoints import Checkpoints
 from stream_recon.adapters.kafka.client import Cluster
 from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.cli.clusters import cluster_of
@@ -19,7 +20,7 @@ from stream_recon.cli.deployment import Deployment
 from stream_recon.cli.output import EXIT_FINE, print_json, say
 from stream_recon.cli.running import state_base
 from stream_recon.config import load_topologies
-from stream_recon.errors import BrokerError, ConfigError, StateError
+from stream_recon.errors import BrokerError, CheckpointFailed, ConfigError, StateError
 from stream_recon.model.plan import TopologyPlan
 from stream_recon.service.job import Names
 
@@ -47,7 +48,7 @@ def rebuild(paths: Sequence[Path], prefix: str | None, *, as_json: bool) -> int:
 
 
 def reset(paths: Sequence[Path], prefix: str | None, state: Path | None, *, outputs: bool, yes: bool, as_json: bool) -> int:
-    """Forgets a deployment: its log, its positions, its state here, and with ``outputs`` what it put out.
+    """Forgets a deployment: its log, its positions, its state here, its checkpoints, and with ``outputs`` what it put out.
 
     Raises:
         ReconError: workers still run, a cluster does not answer, or nobody said yes.
@@ -56,23 +57,46 @@ def reset(paths: Sequence[Path], prefix: str | None, state: Path | None, *, outp
     deployment = _stopped(plans)
     names, place = deployment.names, state_base(state) / plans[0].prefix
     topics = [names.digests, names.topologies, *([names.discrepancies, names.audit, names.dead_letters] if outputs else [])]
-    told = f"deletes topics {', '.join(topics)}, groups {names.normalise} and {names.reconcile}, and {place}"
+    kept = _checkpoints(deployment)
+    of_them = "" if kept is None else f"checkpoints {kept.place}, "
+    told = f"deletes topics {', '.join(topics)}, groups {names.normalise} and {names.reconcile}, {of_them}and {place}"
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError(f"reset {told}: add --yes to do it")
         typer.confirm(f"This {told}. Go on?", abort=True)
     deployment.remove(outputs=outputs)
-    try:
-        shutil.rmtree(place)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise StateError(f"{place} could not be deleted: {error.strerror}; delete it by hand") from error
+    if left := [*_clear(place), *_forget(kept)]:
+        raise StateError("\n".join(left))
     if as_json:
         print_json({"deleted": topics})
     else:
         say(f"done: {told}")
     return EXIT_FINE
+
+
+def _checkpoints(deployment: Deployment) -> Checkpoints | None:
+    """Those of the log as it is: none can be used with another one."""
+    plan, log = deployment.plans[0].checkpoints, deployment.log_id()
+    return None if plan is None or log is None else Checkpoints(plan.location, deployment.names.prefix, log, plan.keep)
+
+
+def _clear(place: Path) -> Iterator[str]:
+    try:
+        shutil.rmtree(place)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        yield f"{place} could not be deleted: {error.strerror}; delete it by hand"
+
+
+def _forget(kept: Checkpoints | None) -> Iterator[str]:
+    """The log is gone, and its id with it: what is left now nobody finds again but by this line."""
+    if kept is None:
+        return
+    try:
+        kept.forget()
+    except CheckpointFailed as error:
+        yield f"{error}; delete {kept.place} by hand"
 
 
 def _stopped(plans: Sequence[TopologyPlan]) -> Deployment:

@@ -132,8 +132,9 @@ class Checkpointer:
             self._fail(error)
             return
         self._made += 1
-        if sending.home in self._turns:
-            self._turns[sending.home].newest = sending.kept
+        turn = self._turns.get(sending.home)
+        if turn is not None and (turn.newest is None or turn.newest.position < sending.kept.position):  # it may have moved since
+            turn.newest = sending.kept
 
     def _fail(self, error: Exception) -> None:
         self._failed += 1

@@ -377,7 +377,8 @@ def test_a_rebuild_finds_again_under_changed_settings_and_a_reset_forgets_all(wo
     until(lambda: len(world.of("opened")) == 2)
     first.stop().ended(0)
 
-    changed = world.topology(compare={"ignore": ["v"]})
+    checkpoints = world.place / "kept"
+    changed = world.topology(compare={"ignore": ["v"]}, checkpoints={"location": str(checkpoints)})
     result = here("rebuild", changed, "--json").ended(0)
     assert json.loads(result.stdout) == {"generations": {"x": 2}}
     second = world.start(changed)
@@ -387,7 +388,12 @@ def test_a_rebuild_finds_again_under_changed_settings_and_a_reset_forgets_all(wo
     assert [key for key, _, status in world.of() if status == "opened"] == [9, 9, 10]
     world.said_once()
 
+    logs = [world.topic_id(f"{world.prefix}.digests"), "of-another-log"]
+    mine, another = (checkpoints / world.prefix / str(log) / "0" / "files" for log in logs)
+    mine.mkdir(parents=True)
+    another.mkdir(parents=True)
     result = here("reset", changed, "--yes", "--state", world.place / "state").ended(0)
+    assert (mine.parents[1].exists(), another.exists()) == (False, True)
     assert all(world.topic_id(f"{world.prefix}.{own}") is None for own in ("digests", "topologies"))
     assert not (world.place / "state" / world.prefix).exists()
     assert world.of("opened"), "what was put out stays without --outputs"

@@ -377,6 +377,8 @@ SAY = "another version of stream-recon wrote it; start that version to use it, o
         (half_a_manifest, "the manifest is broken: it is not what was written"),
         (no_json, "the manifest is none"),
         (changed(position="x"), "the manifest is none"),
+        (changed(files=[{"name": 1, "size": 1, "sha256": "0" * 64}]), "the manifest is none"),
+        (changed(files=[{"name": "x", "size": 1, "sha256": None}]), "the manifest is none"),
         (changed(files=[{"name": "../x", "size": 1, "sha256": "0" * 64}]), "a file has a name that is none"),
         (changed(files=[{"name": "x", "size": 1, "sha256": "../x"}]), "a file has a name that is none"),
         (changed(digest_partition=1), "it belongs to"),
@@ -425,6 +427,29 @@ def test_what_lay_there_before_is_no_part_of_it(place: Place) -> None:
     (place.work / "restored").mkdir()
     (place.work / "restored" / "000009.sst").write_bytes(b"of a worker that was killed")
     assert place.restored(place.open()) == (Kept(10, 10_000), FIRST)
+
+
+# ---- the end -----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_forgotten_is_one_log(place: Place) -> None:
+    kept, other = place.open(), place.open(log="OTHER")
+    kept.forget()
+    for home in (0, 1):
+        place.save(kept, FIRST, 10, home)
+    place.save(other, FIRST, 10)
+    assert kept.place == f"recon/LOG at {place.location}"
+    kept.forget()
+    found = place.system.get_file_info(fs.FileSelector(f"{place.base}/recon", recursive=True))
+    assert {i.path.split("/recon/")[1].split("/")[0] for i in found} == {"OTHER"}
+    assert place.restored(other) == (Kept(10, 10_000), FIRST)
+
+
+def test_what_cannot_be_forgotten_is_told(tmp_path: Path) -> None:
+    (tmp_path / "recon").mkdir()
+    (tmp_path / "recon" / "LOG").write_bytes(b"no directory")
+    with pytest.raises(CheckpointFailed, match=f"{tmp_path} cannot be deleted from: "):
+        Checkpoints(str(tmp_path), "recon", "LOG", 3).forget()
 
 
 # ---- locations ---------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 
 from stream_recon.adapters.checkpoints import Checkpoints
 from stream_recon.adapters.rocks import RocksStore
+from stream_recon.cli import states as module
 from stream_recon.cli.states import RocksStates
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.errors import StateError, StorageFull
@@ -158,6 +159,25 @@ def test_cut_off_between_two_renames_there_is_no_state_and_it_is_restored_again(
     assert everything(second.states.open(0)) == {}
     assert second.states.restore(0, 1, FAR) is not None
     assert second.names == ["digests-0", "digests-0.lock"]
+
+
+def test_a_state_that_is_broken_is_refused_wherever_it_is(tmp_path: Path) -> None:
+    states = RocksStates(tmp_path / "blocks", None)
+    states.open(0).close()
+    (tmp_path / "blocks" / "digests-0" / "CURRENT").write_bytes(b"broken")
+    with pytest.raises(StateError, match="Corruption"):
+        states.open(0)
+
+
+def test_where_all_places_are_held_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SPARES", ("", ".1"))
+    first, second, third = (RocksStates(tmp_path, None) for _ in range(3))
+    stores = [first.open(0), second.open(0)]
+    assert [s.path.name for s in stores] == ["digests-0", "digests-0.1"]
+    with pytest.raises(StateError, match=r"digests-0\.1: .*no other run holds"):
+        third.open(0)
+    for store in stores:
+        store.close()
 
 
 def test_a_directory_that_cannot_be_used_is_refused(tmp_path: Path) -> None:

@@ -251,6 +251,19 @@ def test_one_on_its_way_when_its_digest_partition_goes_may_arrive(desk: ShelfDes
     assert desk.told() == Checkpointed({}, 1, 0, 100)
 
 
+def test_one_on_its_way_makes_what_was_restored_meanwhile_no_older(desk: ShelfDesk) -> None:
+    slow(desk).digests.give(0)
+    desk.shelf.gate.clear()
+    desk.run(EVERY + 0.5)
+    desk.digests.take(0)
+    further = len(STATES) - 1
+    desk.disks[0], desk.commits[0] = Disk(), Commit(further, b"")
+    desk.shelf.kept[0] = {further: kept(further)}
+    desk.digests.give(0)
+    desk.shelf.gate.set()
+    assert desk.told() == Checkpointed({0: NOW + further}, 1, 0, 100)
+
+
 def test_closing_waits_a_little(desk: ShelfDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.digests.give(0)
     desk.shelf.gate.clear()
