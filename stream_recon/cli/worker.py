@@ -81,7 +81,7 @@ class Failure:
 
 
 _COLLECT_AFTER: Final = 200_000
-"""New objects between two looks for cycles: a batch is 10,000 messages, each an object that is looked at, and in no cycle."""
+"""New objects between two looks for cycles: a batch is 10,000 messages or records, each looked at, and in no cycle."""
 
 Report = NormaliseReport | ReconcileReport
 Stage = tuple[Callable[[], None], Callable[[], Report]]
@@ -203,8 +203,7 @@ def normalising(task: Task, tell: Tell = _silent) -> Iterator[Stage]:
     watch = Watch(worker, beats.last, time.monotonic, lifts=task.ends is None)
     worker.holding.moved = lambda: tell(watch.report(messages))
     messages = 0
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
+    _collect_rarely()
 
     def step() -> None:
         nonlocal messages
@@ -213,6 +212,11 @@ def normalising(task: Task, tell: Tell = _silent) -> Iterator[Stage]:
 
     yield step, lambda: watch.report(messages)
     worker.close()
+
+
+def _collect_rarely() -> None:
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
 
 
 class _Heartbeats:
@@ -249,6 +253,7 @@ def reconciling(task: Task, _: Tell = _silent) -> Iterator[Stage]:
     worker = ReconcileWorker(
         digests, outputs, states.open, names, time.monotonic, cache_bytes=SEGMENT_CACHE_BYTES, checkpoints=checkpoints
     )
+    _collect_rarely()
 
     def step() -> None:
         worker.step()
