@@ -51,10 +51,10 @@ from tests.kafka.loading import (
     positions,
     read,
     there,
-    transactions_open,
     until,
 )
 from tests.oracle.laws import differing
+from tools.kafka.transactions import transactions_open
 
 IDLE = "4s"
 WITHIN_S = 120.0
