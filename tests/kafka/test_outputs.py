@@ -1,9 +1,10 @@
-"""A producer that is given up is gone, with its threads and its connections: a worker that runs for months replaces many."""
+"""Producers of transactions: one that is given up is gone, with its threads and connections, and none is given up in haste."""
 
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
 
@@ -17,7 +18,9 @@ from stream_recon.adapters.kafka.source import committed
 from stream_recon.errors import Fenced
 from stream_recon.ports import Commit
 from tests.kafka.loading import consumer, until
-from tools.kafka.broker import Broker
+from tools.kafka.broker import Broker, Member, new_cluster
+from tools.kafka.network import HOST, choose_ports
+from tools.kafka.proxy import Proxy
 
 WITHIN_S = 30.0
 
@@ -36,23 +39,32 @@ def clients() -> int:
     return sum(name.read_text(encoding="ascii").strip() == "rdk:main" for name in Path("/proc/self/task").glob("*/comm"))
 
 
+Say = Callable[[KafkaOutputs, int], None]
+
+
+@contextmanager
+def desk(bootstrap: str, prefix: str, by: str) -> Iterator[tuple[Callable[[], KafkaOutputs], Say]]:
+    """Makes outputs of one digest partition that reach the broker at ``by``, and what says one thing by them."""
+    topic, group = f"{prefix}t", f"{prefix}g"
+    cluster, place = Cluster((("bootstrap.servers", by),)), (topic, 0)
+    cluster.admin.create_topics([NewTopic(topic, 1)])[topic].result(WITHIN_S)
+    member = consumer(bootstrap, group=group)
+
+    def outputs() -> KafkaOutputs:
+        return KafkaOutputs(cluster, f"{prefix}id", place, lambda: committed(cluster, member, group, [place]).get(place))
+
+    def say(by: KafkaOutputs, position: int) -> None:
+        by.say([(topic, b"key", b"%d" % position)], Commit(position, b""), member.consumer_group_metadata)
+
+    yield outputs, say
+    member.close()
+
+
 def test_producers_that_are_replaced_or_fenced_do_not_stay(
     prefix: str, cycles_stay: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "OFFSETS_SECONDS", 1.0)
-    with Broker() as broker:
-        topic, group = f"{prefix}t", f"{prefix}g"
-        cluster = Cluster((("bootstrap.servers", broker.bootstrap),))
-        cluster.admin.create_topics([NewTopic(topic, 1)])[topic].result(WITHIN_S)
-        member = consumer(broker.bootstrap, group=group)
-
-        def outputs() -> KafkaOutputs:
-            place = (topic, 0)
-            return KafkaOutputs(cluster, f"{prefix}id", place, lambda: committed(cluster, member, group, [place]).get(place))
-
-        def say(by: KafkaOutputs, position: int) -> None:
-            by.say([(topic, b"key", b"%d" % position)], Commit(position, b""), member.consumer_group_metadata)
-
+    with Broker() as broker, desk(broker.bootstrap, prefix, broker.bootstrap) as (outputs, say):
         before = clients()
         mine = outputs()
         say(mine, 1)
@@ -69,4 +81,19 @@ def test_producers_that_are_replaced_or_fenced_do_not_stay(
         del mine
         until(lambda: clients() == before + 1, WITHIN_S)
         others.close()
-        member.close()
+
+
+def test_a_transaction_goes_on_when_all_connections_were_cut_at_once(prefix: str, tmp_path: Path) -> None:
+    ports = choose_ports(tmp_path / "ports", 4)
+    with (
+        Broker(tmp_path / "data", member=Member(1, ports[:3], {1: ports[1]}, new_cluster(), door=ports[3])) as broker,
+        Proxy({ports[3]: ports[2]}) as network,
+        desk(broker.bootstrap, prefix, f"{HOST}:{ports[3]}") as (outputs, say),
+    ):
+        mine = outputs()
+        for position in range(1, 4):
+            say(mine, position)
+            assert network.cut()
+        say(mine, 4)
+        assert mine.replaced == 0
+        mine.close()

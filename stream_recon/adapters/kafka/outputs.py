@@ -26,6 +26,10 @@ Messages = Sequence[tuple[str, bytes, bytes]]
 TRANSACTION_MS: Final = 60_000
 REBALANCE_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.2
+_KEEPS_BROKERS: Final = {"metadata.recovery.strategy": "none"}
+"""When all connections are cut at once, librdkafka would else forget the brokers and begin anew, and a transaction on its way
+would wait for a coordinator that is forgotten. Where all brokers have moved, a new producer finds them.
+"""
 _FENCED: Final = {
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,
@@ -72,7 +76,7 @@ class KafkaOutputs:
     def _fresh(self) -> Producer:
         producer = self._cluster.producer(
             {"transactional.id": self._id, "partitioner": "murmur2_random"},
-            {"transaction.timeout.ms": TRANSACTION_MS, "linger.ms": 5},
+            {"transaction.timeout.ms": TRANSACTION_MS, "linger.ms": 5, **_KEEPS_BROKERS},
         )
         try:
             producer.init_transactions(TRANSACTION_MS / 1000)
