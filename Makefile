@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # The first interpreter that is new enough and can make a virtual environment; `make PYTHON=/path/to/python3 ...` overrides.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: help setup demo demo-kafka broker test crash check soak soak-sim soak-cluster format bench schemas lock clean
+.PHONY: help setup demo demo-kafka broker test crash check soak soak-sim soak-cluster soak-service format bench schemas lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ soak-cluster: $(READY) ## three brokers under faults, 10 rounds, about 25 minute
 	@export RECON_CLUSTER_FROM=$${RECON_CLUSTER_FROM:-$$RANDOM} RECON_CLUSTER_ROUNDS=$${RECON_CLUSTER_ROUNDS:-10}; \
 	echo "RECON_CLUSTER_FROM=$$RECON_CLUSTER_FROM RECON_CLUSTER_ROUNDS=$$RECON_CLUSTER_ROUNDS"; \
 	$(BIN)/python -m pytest -v tests/kafka/test_cluster.py tests/kafka/cluster_stories.py
+
+soak-service: $(READY) ## a live service for an hour under faults: answers, memory, lag; RECON_SERVICE_MINUTES=n, RECON_SERVICE_SEED=n
+	@$(BIN)/python -m tools.soak --minutes $${RECON_SERVICE_MINUTES:-60} --seed $${RECON_SERVICE_SEED:-$$RANDOM}
 
 format: $(READY) ## put the code into form
 	@$(BIN)/ruff format .

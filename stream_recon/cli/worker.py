@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Thread
 from typing import Final, NoReturn
 
 from stream_recon.adapters.checkpoints import Checkpoints
@@ -53,6 +55,9 @@ EXIT_FENCED: Final = 76
 """A worker whose place in the group another one holds."""
 
 REPORT_SECONDS: Final = 1.0
+
+ORPHANED_SECONDS: Final = 30.0
+"""How long a worker whose supervisor is gone may take to end: as long as a supervisor waits for one that it stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,17 @@ def _end(pipe: Connection, failure: Failure, code: int) -> NoReturn:
     os._exit(code)
 
 
+def _end_with_the_supervisor() -> None:
+    """Blocks on their way are waited for as long as a cluster is away; nobody is there any more to end a worker that does."""
+    supervisor = parent_process()
+    assert supervisor is not None
+    supervisor.join()
+    time.sleep(ORPHANED_SECONDS)
+    os._exit(EXIT_AGAIN)
+
+
 def _work(task: Task, pipe: Connection) -> None:
+    Thread(target=_end_with_the_supervisor, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor decides
     logging.getLogger("stream_recon").handlers[:] = [_Forward(pipe)]
     logging.getLogger("stream_recon").setLevel(logging.INFO)

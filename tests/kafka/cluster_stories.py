@@ -264,7 +264,7 @@ def test_workers_cut_off_beyond_their_session_and_then_again_and_again_put_nothi
             share_out(one, other)
             for _ in range(TIMES):
                 play.moment()
-                assert network.cut()
+                until(network.cut)  # after the last time some may not be there again
             with network.delayed(0.2):
                 play.goes_on(one)
                 play.moment()

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import base64
 import gzip
-import io
 import json
 import re
-import socket
-import struct
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -308,44 +305,6 @@ def read(bootstrap: str, topics: Sequence[str], *, committed: bool = True) -> li
                 raise AssertionError(error)
     reader.close()
     return sorted(found, key=lambda o: (o.topic, o.partition, o.offset))
-
-
-# ---- transactions --------------------------------------------------------------------------------------------------------
-
-_LIST_TRANSACTIONS = 66
-_NOT_OVER = ("Ongoing", "PrepareCommit", "PrepareAbort", "PrepareEpochFence")
-
-
-def transactions_open(bootstrap: str, prefix: str) -> list[str]:
-    """Transactions that are not over, by ids that begin so, as all brokers know them: of those, too, that wrote nothing yet."""
-    brokers = AdminClient(plainly(bootstrap)).list_topics(timeout=WITHIN_S).brokers.values()
-    return [name for broker in brokers for name in _transactions(str(broker.host), int(broker.port)) if name.startswith(prefix)]
-
-
-def _transactions(host: str, port: int) -> Iterator[str]:
-    """ListTransactions, version 0, which librdkafka has not."""
-    states = b"".join(bytes([len(state) + 1]) + state.encode() for state in _NOT_OVER)
-    request = struct.pack(">hhih", _LIST_TRANSACTIONS, 0, 1, -1) + b"\0" + bytes([len(_NOT_OVER) + 1]) + states + b"\1\0"
-    with socket.create_connection((host, port), timeout=WITHIN_S) as connection, connection.makefile("rb") as stream:
-        connection.sendall(struct.pack(">i", len(request)) + request)
-        answer = io.BytesIO(stream.read(int.from_bytes(stream.read(4))))
-    answer.read(4 + 1 + 4)  # correlation, tags, throttle time
-    assert answer.read(2) == b"\0\0", f"{host}:{port} does not list transactions"
-    assert _length(answer) == 0, "a state that it does not know"
-    for _ in range(_length(answer)):
-        yield answer.read(_length(answer)).decode()
-        answer.read(8)  # producer id
-        answer.read(_length(answer))  # state
-        assert answer.read(1) == b"\0"
-
-
-def _length(stream: io.BytesIO) -> int:
-    """Of a compact array or text: seven bits a byte, the lowest first, of one more than it is."""
-    value, shift = 0, 0
-    while (byte := stream.read(1)[0]) & 0x80:
-        value |= (byte & 0x7F) << shift
-        shift += 7
-    return (value | byte << shift) - 1
 
 
 # ---- processes -----------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.cli.harness import COMMAND, ROOT
@@ -51,10 +51,10 @@ from tests.kafka.loading import (
     positions,
     read,
     there,
-    transactions_open,
     until,
 )
 from tests.oracle.laws import differing
+from tools.kafka.transactions import transactions_open
 
 IDLE = "4s"
 WITHIN_S = 120.0
@@ -158,7 +158,8 @@ class Reader:
         while len({topic for topic, _ in places}) < len(self._topics):
             if self._over.wait(0.1):
                 return
-            places = there(admin, self._topics)
+            with suppress(KafkaException):  # all brokers that it knows are away
+                places = there(admin, self._topics)
         reader = consumer(self._bootstrap, committed=self._committed)
         reader.assign([TopicPartition(*place, 0) for place in places])
         ended: dict[tuple[str, int], int] = {}
@@ -291,12 +292,17 @@ class Aftermath:
             assert not wrong, "\n".join(wrong[:10])
 
     def nothing_left_open(self) -> None:
-        for topics in (outputs_of(self.prefix), [f"{self.prefix}.digests", f"{self.prefix}.topologies"]):
-            assert ends(self.bootstrap, topics, committed=True) == ends(self.bootstrap, topics, committed=False)
+        assert _all_committed(self.bootstrap, self.prefix)
         until(lambda: not transactions_open(self.bootstrap, self.prefix), SETTLED_S)
 
     def nothing_vanished(self) -> None:
         assert list(self.seen) == list(self.outputs)
+
+
+def _all_committed(bootstrap: str, prefix: str) -> bool:
+    """Whether readers of what is committed may read all of a deployment's topics."""
+    topics = [*outputs_of(prefix), f"{prefix}.digests", f"{prefix}.topologies"]
+    return ends(bootstrap, topics, committed=True) == ends(bootstrap, topics, committed=False)
 
 
 def outputs_of(prefix: str) -> list[str]:
@@ -348,6 +354,8 @@ class Stage:
         return waits
 
     def over(self) -> Aftermath:
+        """What there is now that all is stopped."""
+        until(lambda: _all_committed(self.bootstrap, self.prefix), SETTLED_S)  # the last marker comes after its transaction
         seen = self.reader.finish()
         self.log.finish()
         digests = f"{self.prefix}.digests"

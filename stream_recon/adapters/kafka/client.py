@@ -130,20 +130,13 @@ class Cluster:
             KafkaException: what the call raises, or that time is up.
         """
         made: Future[None] = Future()
-
-        def make() -> None:
-            try:
-                call()
-            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-                made.set_exception(error)
-            else:
-                made.set_result(None)
-
-        Thread(target=make, daemon=True).start()
+        Thread(target=_make, args=[call, made], daemon=True).start()
         try:
             made.result(seconds)
         except TimeoutError:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer within {seconds:.0f} s")) from None
+        finally:
+            del made  # it holds an error that holds this frame
 
     # ---- errors --------------------------------------------------------------------------------------------------------
 
@@ -213,6 +206,18 @@ class Cluster:
                     raise self.failed("reaching Kafka", error) from error
             else:
                 return
+
+
+def _make(call: Callable[[], None], made: Future[None]) -> None:
+    """What was called is not kept beyond its end: an error and what holds it would hold it, too, until cycles are looked for."""
+    try:
+        call()
+    except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+        made.set_exception(error)
+    else:
+        made.set_result(None)
+    finally:
+        del call, made
 
 
 class _Lines:

@@ -26,6 +26,10 @@ Messages = Sequence[tuple[str, bytes, bytes]]
 TRANSACTION_MS: Final = 60_000
 REBALANCE_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.2
+_KEEPS_BROKERS: Final = {"metadata.recovery.strategy": "none"}
+"""When all connections are cut at once, librdkafka would else forget the brokers and begin anew, and a transaction on its way
+would wait for a coordinator that is forgotten. Where all brokers have moved, a new producer finds them.
+"""
 _FENCED: Final = {
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,
@@ -66,13 +70,13 @@ class KafkaOutputs:
         self._committed = committed
         self._headers = run_headers(run)
         self.transactions, self.replaced, self.seconds = 0, 0, 0.0
-        self._failed: tuple[str, KafkaError] | None = None
+        self._failures: list[tuple[str, KafkaError]] = []
         self._producer = self._fresh()
 
     def _fresh(self) -> Producer:
         producer = self._cluster.producer(
             {"transactional.id": self._id, "partitioner": "murmur2_random"},
-            {"transaction.timeout.ms": TRANSACTION_MS, "linger.ms": 5},
+            {"transaction.timeout.ms": TRANSACTION_MS, "linger.ms": 5, **_KEEPS_BROKERS},
         )
         try:
             producer.init_transactions(TRANSACTION_MS / 1000)
@@ -123,11 +127,11 @@ class KafkaOutputs:
         cause = error.args[0]
         if cause.code() in _FENCED or (cause.code() in _REBALANCING and seconds > REBALANCE_SECONDS):
             raise self._fenced(error) from error
-        if (self._failed or ("", cause))[1].code() in _FOR_GOOD:
+        if (self._failures or [("", cause)])[0][1].code() in _FOR_GOOD:
             raise self._told(error, topics) from error
 
     def _once(self, messages: Messages, commit: Commit, membership: Any) -> None:
-        self._failed = None
+        self._failures = []
         self._producer.begin_transaction()
         for topic, key, value in messages:
             self._produce(topic, key, value)
@@ -136,9 +140,12 @@ class KafkaOutputs:
         self._producer.commit_transaction(TRANSACTION_MS / 1000)
 
     def _produce(self, topic: str, key: bytes, value: bytes) -> None:
+        failures = self._failures
+
         def report(error: KafkaError | None, _: object) -> None:
+            """Does not hold the producer, which holds it: of a transaction that is purged nobody takes the reports any more."""
             if error is not None:
-                self._failed = self._failed or (topic, error)
+                failures.append((topic, error))
 
         while True:
             try:
@@ -164,7 +171,7 @@ class KafkaOutputs:
                 return
 
     def _told(self, error: KafkaException, topics: Iterable[str]) -> Undelivered:
-        topic, cause = self._failed or (" or ".join(sorted(set(topics))), error.args[0])
+        topic, cause = (self._failures or [(" or ".join(sorted(set(topics))), error.args[0])])[0]
         if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return Undelivered(
                 f"topic {topic} does not take an event, its max.message.bytes is too small; raise it:\n  kafka-configs.sh "
@@ -174,5 +181,5 @@ class KafkaOutputs:
         return Undelivered(f"results could not be put out: {self._cluster.failed(f'topic {topic}', cause)}")
 
     def close(self) -> None:
-        """Releases the producer; there is no transaction open between two ``say``."""
+        """Releases the producer; there is no transaction open between two ``say``, unless it was fenced."""
         self._producer.purge()

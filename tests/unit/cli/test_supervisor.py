@@ -1,9 +1,11 @@
 """Worker processes end when they should, and those that follow are told apart. The workers here read nothing."""
 
 import multiprocessing
+import os
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -49,6 +51,28 @@ def fenced(task: Task, tell: worker.Tell = print) -> Iterator[worker.Stage]:
     yield lambda: None, lambda: REPORT
 
 
+@contextmanager
+def lingering(task: Task, tell: worker.Tell = print) -> Iterator[worker.Stage]:
+    """As one that waits for a cluster that is gone, with blocks on their way."""
+    yield lambda: time.sleep(0.01), lambda: REPORT
+    time.sleep(3600)
+
+
+def lingers(task: Task, pipe: Connection) -> None:
+    worker.normalising = lingering
+    worker.ORPHANED_SECONDS = 0.5  # type: ignore[misc]
+    worker.work(task, pipe)
+
+
+def supervises(tell: Connection) -> None:
+    mine, theirs = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=lingers, args=(TASK, theirs), daemon=True)
+    process.start()
+    assert mine.recv() == REPORT
+    tell.send(process.pid)
+    time.sleep(3600)
+
+
 def is_fenced(task: Task, pipe: Connection) -> None:
     worker.normalising = fenced
     worker.work(task, pipe)
@@ -62,6 +86,35 @@ def fails(task: Task, pipe: Connection) -> None:
 def reports(task: Task, pipe: Connection) -> None:
     worker.normalising = reporting
     worker.work(task, pipe)
+
+
+def test_a_worker_that_cannot_stop_ends_a_while_after_its_supervisor() -> None:
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=supervises, args=(theirs,))
+    process.start()
+    assert mine.poll(WITHIN_S)
+    pid = mine.recv()
+    process.kill()
+    process.join()
+    deadline = time.monotonic() + WITHIN_S
+    try:
+        while pid in alive():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def alive() -> set[int]:
+    """Processes that have not ended, whether somebody has asked for their exit codes or not."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            pid, _, rest = stat.read_text(encoding="utf-8", errors="replace").partition(" ")
+            found |= {int(pid)} if rest.rpartition(")")[2].split()[0] != "Z" else set()
+    return found
 
 
 def test_a_worker_that_failed_ends_although_what_it_leaves_behind_does_not() -> None:
