@@ -8,7 +8,7 @@ MICROS = 1_000_000
 LOG_FORMAT = 1
 """Version of the messages in the digest log."""
 
-STATE_FORMAT = 3
+STATE_FORMAT = 4
 """Version of what reconcile keeps in RocksDB."""
 
 CHECKPOINT_FORMAT = 1

@@ -50,6 +50,8 @@ class Side:
     rules: SideRules
     load: Callable[[int, int], Rows]
     segments: dict[int, list[Segment]] = field(default_factory=dict)
+    filed: dict[int, list[int]] = field(default_factory=dict)
+    """The same for the store: by piece, sequence, count and touching of its segments, one after the other."""
     numbers: list[int] = field(default_factory=list)
     """The pieces that hold rows, in order; those that are sealed come first."""
     sealed: dict[int, Sealed] = field(default_factory=dict)
@@ -104,6 +106,7 @@ class Side:
         if number not in self.segments:
             insort(self.numbers, number)
         self.segments.setdefault(number, []).append(segment)
+        self.filed.setdefault(number, []).extend((segment.sequence, segment.count, segment.touching))
 
     def _flag_unfillable(self, rows: Rows) -> None:
         """Marks rows with an unknown large column that were overtaken in time by an earlier row of their key and partition."""
@@ -310,6 +313,6 @@ class Side:
                 if mark.t >= start:
                     self.carried.append((int(rows.high[i]), int(rows.low[i]), mark))
         for number in self.numbers[:gone]:
-            del self.segments[number], self.sealed[number]
+            del self.segments[number], self.filed[number], self.sealed[number]
         del self.numbers[:gone]
         self.folded, self._early = end, None

@@ -63,7 +63,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
 
 def _side(side: Side) -> dict[str, Any]:
     return {
-        "segments": [[n, s.sequence, s.count, s.touching] for n, segments in side.segments.items() for s in segments],
+        "segments": [*side.filed.items()],
         "truncates": [asdict(c) for c in side.truncates],
         "holes": [asdict(h) for h in side.holes],
         "carried": [[h, k, asdict(v) | {"ident": v.ident.hex(), "hash": v.hash.hex()}] for h, k, v in side.carried],
@@ -80,8 +80,9 @@ def _restore_pair(pair: Pair, values: dict[str, Any]) -> None:
     pair.memory = Memory(**memory, head=head, causes=causes, assumed=assumed)
     pair.sequence = values["sequence"]
     for side, saved in zip((pair.source, pair.target), values["sides"], strict=True):
-        for number, sequence, count, touching in saved["segments"]:
-            side.file(number, Segment(sequence, count, touching, None))
+        for number, filed in saved["segments"]:
+            for sequence, count, touching in zip(filed[::3], filed[1::3], filed[2::3], strict=True):
+                side.file(number, Segment(sequence, count, touching, None))
         side.truncates = [Truncate(**c) for c in saved["truncates"]]
         side.holes = [Hole(**h) for h in saved["holes"]]
         side.carried = [(h, k, _version(v)) for h, k, v in saved["carried"]]
