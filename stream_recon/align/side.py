@@ -53,6 +53,8 @@ class Side:
     rules: SideRules
     load: Callable[[int, int], Rows]
     segments: dict[int, list[Segment]] = field(default_factory=dict)
+    filed: dict[int, list[int]] = field(default_factory=dict)
+    """The same for the store: by piece, sequence, count and touching of its segments, one after the other."""
     numbers: list[int] = field(default_factory=list)
     """The pieces that hold rows, in order; those that are sealed come first."""
     sealed: dict[int, Sealed] = field(default_factory=dict)
@@ -108,6 +110,7 @@ class Side:
             insort(self.numbers, number)
         self.segments.setdefault(number, []).append(segment)
         self.size += segment.size
+        self.filed.setdefault(number, []).extend((segment.sequence, segment.count, segment.touching, segment.size))
 
     def _flag_unfillable(self, rows: Rows) -> None:
         """Marks rows with an unknown large column that were overtaken in time by an earlier row of their key and partition."""
@@ -348,7 +351,7 @@ class Side:
         count, self.size = 0, self.size - self.size_to(end)
         for number in self.numbers[:gone]:
             count += sum(s.touching for s in self.segments[number])
-            del self.segments[number]
+            del self.segments[number], self.filed[number]
             self.sealed.pop(number, None)
         del self.numbers[:gone]
         self.folded, self._early = end, None

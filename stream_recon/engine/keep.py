@@ -1,6 +1,6 @@
 """What a pair keeps in the store, under its own prefix, and how it is laid out.
 
-prefix B + key id            base record (engine.base)
+prefix B ...                 base state (engine.base)
 prefix G + side piece seq    rows of one piece as they came with one block
 prefix O + key id            an open discrepancy
 prefix U + side + key id     a key left unknown because a side was still loading
@@ -19,7 +19,7 @@ import pyarrow as pa
 from stream_recon.align.pieces import Rows
 from stream_recon.engine.pending import Pending
 from stream_recon.lifecycle.states import Difference, Discrepancy, Kind
-from stream_recon.model.versions import key_bytes, version_dtype
+from stream_recon.model.versions import key_bytes, key_words, version_dtype, words
 
 _PLACE = struct.Struct(">BQQ")
 _BIAS = 1 << 63
@@ -64,27 +64,23 @@ class PairStore:
 
 def encode_rows(rows: Rows) -> bytes:
     """Count, key ids, version records, text offsets, texts."""
-    offsets = np.zeros(len(rows) + 1, "<i4")
-    lengths = np.array(
-        rows.text.buffers()[1] and np.frombuffer(rows.text.buffers()[1], "<i4", len(rows) + 1, 4 * rows.text.offset)
-    )
-    offsets[:] = lengths - lengths[0]
-    data = rows.text.buffers()[2]
-    text = memoryview(data)[int(lengths[0]) : int(lengths[-1])].tobytes() if data is not None else b""
+    _, offsets, octets = rows.text.buffers()
+    ends = np.zeros(1, "<i4") if offsets is None else np.frombuffer(offsets, "<i4", len(rows) + 1, 4 * rows.text.offset)
+    text = b"" if octets is None else memoryview(octets)[int(ends[0]) : int(ends[-1])]
     count = len(rows).to_bytes(4, "little")
-    return count + key_bytes(rows.high, rows.low) + rows.version.tobytes() + offsets.tobytes() + text
+    return b"".join((count, key_bytes(rows.high, rows.low), words(rows.version).data, (ends - ends[0]).data, text))
 
 
 def decode_rows(value: bytes, large: int) -> Rows:
     """Inverse of ``encode_rows``."""
     count, dtype = int.from_bytes(value[:4], "little"), version_dtype(large)
-    words = np.frombuffer(value, ">u8", 2 * count, 4).astype(np.uint64)
     at = 4 + 16 * count
+    high, low = key_words(value[4:at])
     version = np.frombuffer(value, dtype, count, at)
     at += dtype.itemsize * count
     end = at + 4 * (count + 1)
     buffers = [None, pa.py_buffer(value[at:end]), pa.py_buffer(value[end:])]
-    return Rows(words[::2].copy(), words[1::2].copy(), version, pa.Array.from_buffers(pa.binary(), count, buffers))
+    return Rows(high, low, version, pa.Array.from_buffers(pa.binary(), count, buffers))
 
 
 def encode_discrepancy(discrepancy: Discrepancy) -> bytes:

@@ -64,7 +64,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
 
 def _side(side: Side) -> dict[str, Any]:
     return {
-        "segments": [[n, s.sequence, s.count, s.touching, s.size] for n, segments in side.segments.items() for s in segments],
+        "segments": [*side.filed.items()],
         "truncates": [asdict(c) for c in side.truncates],
         "holes": [asdict(h) for h in side.holes],
         "carried": [[h, k, asdict(v) | {"ident": v.ident.hex(), "hash": v.hash.hex()}] for h, k, v in side.carried],
@@ -83,8 +83,9 @@ def _restore_pair(pair: Pair, values: dict[str, Any]) -> None:
     pair.memory = Memory(**memory, head=head, causes=causes, assumed=assumed, suspended=suspended)
     pair.sequence = values["sequence"]
     for side, saved in zip((pair.source, pair.target), values["sides"], strict=True):
-        for number, sequence, count, touching, size in saved["segments"]:
-            side.file(number, Segment(sequence, count, touching, None, size=size))
+        for number, filed in saved["segments"]:
+            for sequence, count, touching, size in zip(*(filed[n::4] for n in range(4)), strict=True):
+                side.file(number, Segment(sequence, count, touching, None, size=size))
         side.truncates = [Truncate(**c) for c in saved["truncates"]]
         side.holes = [Hole(**h) for h in saved["holes"]]
         side.carried = [(h, k, _version(v)) for h, k, v in saved["carried"]]

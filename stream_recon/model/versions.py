@@ -70,8 +70,14 @@ def key_halves(column: pa.FixedSizeBinaryArray) -> tuple[npt.NDArray[np.uint64],
     return halves[::2].astype(np.uint64), halves[1::2].astype(np.uint64)
 
 
+def key_words(octets: bytes) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Inverse of ``key_bytes``."""
+    halves = np.frombuffer(octets, ">u8").astype(np.uint64)
+    return halves[::2].copy(), halves[1::2].copy()
+
+
 def key_bytes(high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> bytes:
-    """Inverse of ``key_halves``: 16 bytes a key, one after the other."""
+    """16 bytes a key, one after the other."""
     both = np.empty((len(high), 2), ">u8")
     both[:, 0] = high
     both[:, 1] = low
