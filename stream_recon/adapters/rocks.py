@@ -16,6 +16,9 @@ from rocksdict import BlockBasedOptions, Cache, Checkpoint, Options, Rdict, Writ
 
 from stream_recon.errors import StateError, StorageFull
 
+_LOGS = 4
+"""Each opening begins a log of RocksDB's own; of earlier ones so many stay, and not its thousand."""
+
 
 class RocksStore:
     """One database. Keys and values are bytes; order is the order of octets."""
@@ -119,6 +122,7 @@ def _options(cache_bytes: int, buffer_bytes: int) -> Options:
     options.set_write_buffer_size(buffer_bytes)
     options.set_max_write_buffer_number(3)
     options.set_max_background_jobs(2)
+    options.set_keep_log_file_num(_LOGS)
     table = BlockBasedOptions()
     table.set_block_cache(_cache(cache_bytes))
     table.set_bloom_filter(10, False)
