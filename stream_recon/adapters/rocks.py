@@ -19,6 +19,9 @@ from stream_recon.errors import StateError, StateHeld, StorageFull
 _HELD: Final = ("IO error: lock hold by current process", "IO error: While lock file")
 """How RocksDB begins to say that somebody has the database open."""
 
+_LOGS = 4
+"""Each opening begins a log of RocksDB's own; of earlier ones so many stay, and not its thousand."""
+
 
 class RocksStore:
     """One database. Keys and values are bytes; order is the order of octets."""
@@ -123,6 +126,7 @@ def _options(cache_bytes: int, buffer_bytes: int) -> Options:
     options.set_write_buffer_size(buffer_bytes)
     options.set_max_write_buffer_number(3)
     options.set_max_background_jobs(2)
+    options.set_keep_log_file_num(_LOGS)
     table = BlockBasedOptions()
     table.set_block_cache(_cache(cache_bytes))
     table.set_bloom_filter(10, False)

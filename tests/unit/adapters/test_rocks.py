@@ -1,4 +1,4 @@
-"""The state's database: what it does when its disk is nearly full."""
+"""The state's database: what it does when its disk is nearly full, and that it holds nothing for ever."""
 
 from __future__ import annotations
 
@@ -30,3 +30,16 @@ def test_a_store_without_a_reserve_asks_for_no_space(tmp_path: Path, monkeypatch
     store = RocksStore(tmp_path / "state")
     store.write([(b"a", b"1")], [], [])
     store.close()
+
+
+def test_a_store_that_is_opened_often_keeps_few_logs_of_that(tmp_path: Path) -> None:
+    """As one is whose digest partition goes from worker to worker."""
+
+    def opened_often() -> int:
+        for _ in range(12):
+            store = RocksStore(tmp_path / "state")
+            store.write([(b"a", b"1")], [], [])
+            store.close()
+        return len(list((tmp_path / "state").glob("LOG*")))
+
+    assert opened_often() == opened_often()
