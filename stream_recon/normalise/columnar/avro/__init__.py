@@ -1,4 +1,4 @@
-"""Avro without Python per row: whole batches of datums through DataFusion's reader, and its columns to canonical texts.
+"""Avro without Python per row: the datums of a batch are walked together, field after field, and read to canonical texts.
 
-messages --container--> one Arrow batch --carrier--> values by path --reading--> canonical texts
+messages --walk--> where each field of each datum is (spans) --carrier--> values by path --reading--> canonical texts
 """

@@ -27,8 +27,8 @@ class AvroCarrier:
 
     def __init__(self, book: SchemaBook, wanted: tuple[Path, ...], keyed: tuple[Path, ...]) -> None:
         self._book = book
-        self._wanted = wanted
-        self._keyed = keyed
+        self._wanted = wanted, Want(wanted)
+        self._keyed = keyed, Want(keyed)
         self.seen: set[str] = set()
 
     def keys(self, array: pa.BinaryArray) -> tuple[list[tuple[Written, Ints]], Ints]:
@@ -66,12 +66,13 @@ class AvroCarrier:
         """The reader of a column with this wire form."""
         return reader_of(column, wire, nfc)
 
-    def _fields(self, array: pa.BinaryArray, written: Schema, which: Ints, paths: tuple[Path, ...]) -> Fields:
+    def _fields(self, array: pa.BinaryArray, written: Schema, which: Ints, wanted: tuple[tuple[Path, ...], Want]) -> Fields:
+        paths, want = wanted
         data, offsets = data_of(array)
         texts = packed(data, offsets)
         start, end = offsets[which] + len(written.octets), offsets[which + 1]
         walk = Walk(texts, start, end)
-        walk.read(written.node, Want(paths))
+        walk.read(written.node, want)
         cells, objects = {}, {}
         for path in paths:
             cells[path] = walk.cells[path] if path in walk.cells else nothing(texts, written.node, start)
