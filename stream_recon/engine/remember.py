@@ -30,9 +30,9 @@ def dump(share: Share) -> bytes:
             "ended": share.ended,
             "stalled": share.stalled,
             "drifted": share.drifted,
-            "heads": {chain: asdict(head) for chain, head in share.heads.items()},
-            "announced": [asdict(r) for r in share.announced],
-            "known": [{n: getattr(k, n) for n in _KNOWN} | {"counts": asdict(k.counts)} for k in share.known.values()],
+            "heads": share.heads,
+            "announced": share.announced,
+            "known": [{n: getattr(k, n) for n in _KNOWN} | {"counts": k.counts} for k in share.known.values()],
             "pairs": [_pair(p) for p in share.pairs],
         }
     )
@@ -56,7 +56,7 @@ def restore(share: Share, data: bytes) -> None:
 
 def _pair(pair: Pair) -> dict[str, Any]:
     return {
-        "memory": asdict(pair.memory),
+        "memory": pair.memory,
         "sequence": pair.sequence,
         "sides": [_side(pair.source), _side(pair.target)],
     }
@@ -65,8 +65,8 @@ def _pair(pair: Pair) -> dict[str, Any]:
 def _side(side: Side) -> dict[str, Any]:
     return {
         "segments": [*side.filed.items()],
-        "truncates": [asdict(c) for c in side.truncates],
-        "holes": [asdict(h) for h in side.holes],
+        "truncates": side.truncates,
+        "holes": side.holes,
         "carried": [[h, k, asdict(v) | {"ident": v.ident.hex(), "hash": v.hash.hex()}] for h, k, v in side.carried],
         "loaded": side.loaded,
         "folded": side.folded,

@@ -9,7 +9,7 @@ docs/spec/digest-log.md is the published form of this page.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import IntFlag
 from typing import Any
 
@@ -266,10 +266,10 @@ def encode(record: Record) -> bytes:
     """One message of the log."""
     header: dict[str, Any] = {"format": LOG_FORMAT, "kind": _KINDS[type(record)]}
     if isinstance(record, Block):
-        header |= {"topology": record.topology, "generation": record.generation, "ranges": [asdict(r) for r in record.ranges]}
+        header |= {"topology": record.topology, "generation": record.generation, "ranges": record.ranges}
         rows = record.rows
     else:
-        header |= asdict(record)
+        header |= {f.name: getattr(record, f.name) for f in fields(record)}
         rows = pa.RecordBatch.from_arrays([], schema=_EMPTY)
     schema = rows.schema.with_metadata({_META: orjson.dumps(header)})
     sink = pa.BufferOutputStream()
