@@ -6,9 +6,11 @@ outlives its supervisor. Exit codes as everywhere; any other is a crash, after w
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import os
+import platform
 import signal
 import time
 import traceback
@@ -21,6 +23,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
 from typing import Final, NoReturn
+
+import pyarrow as pa
 
 from stream_recon.adapters.checkpoints import Checkpoints
 from stream_recon.adapters.kafka.client import Settings
@@ -87,6 +91,11 @@ class Failure:
 
 _COLLECT_AFTER: Final = 200_000
 """New objects between two looks for cycles: a batch is 10,000 messages or records, each looked at, and in no cycle."""
+
+_KEEP: Final = ((-3, 32 * 1024**2), (-1, 256 * 1024**2), (-2, 64 * 1024**2))
+"""For ``mallopt``: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD. Smaller blocks than the first come from the heap, of which so
+much stays when it is free, and which grows by so much: every page that is asked for anew is cleared by the system first.
+"""
 
 Report = NormaliseReport | ReconcileReport
 Stage = tuple[Callable[[], None], Callable[[], Report]]
@@ -218,7 +227,7 @@ def normalising(task: Task, tell: Tell = _silent) -> Iterator[Stage]:
     watch = Watch(worker, beats.last, time.monotonic, lifts=task.ends is None)
     worker.holding.moved = lambda: tell(watch.report(messages))
     messages = 0
-    _collect_rarely()
+    settle_memory()
 
     def step() -> None:
         nonlocal messages
@@ -229,9 +238,15 @@ def normalising(task: Task, tell: Tell = _silent) -> Iterator[Stage]:
     worker.close()
 
 
-def _collect_rarely() -> None:
+def settle_memory() -> None:
+    """Looks for cycles rarely, and keeps memory that batches come back to rather than ask the system for it each time anew."""
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
+    if platform.libc_ver()[0] == "glibc":
+        allocator = ctypes.CDLL(None)
+        for parameter, octets in _KEEP:
+            allocator.mallopt(parameter, octets)
+        pa.set_memory_pool(pa.system_memory_pool())
 
 
 class _Heartbeats:
@@ -268,7 +283,7 @@ def reconciling(task: Task, _: Tell = _silent) -> Iterator[Stage]:
     worker = ReconcileWorker(
         digests, outputs, states.open, names, time.monotonic, cache_bytes=SEGMENT_CACHE_BYTES, checkpoints=checkpoints
     )
-    _collect_rarely()
+    settle_memory()
 
     def step() -> None:
         worker.step()

@@ -1,6 +1,6 @@
 """What a pair keeps in the store, under its own prefix, and how it is laid out.
 
-prefix B ...                 base state (engine.base)
+prefix B + key id            base record (engine.base)
 prefix G + side piece seq    rows of one piece as they came with one block
 prefix O + key id            an open discrepancy
 prefix U + side + key id     a key left unknown because a side was still loading

@@ -25,7 +25,7 @@ from stream_recon.service.writing import Writing
 
 logger = logging.getLogger("stream_recon.normalise")
 
-POLL_MESSAGES = 20_000
+POLL_MESSAGES = 40_000
 """Messages taken at once: a decoder costs some ms a batch, however few."""
 
 COMMIT_SECONDS = 1.0
