@@ -11,6 +11,7 @@ ReconError
 │   ├── Unreachable    no answer: a worker tries again              exit 3 at the start
 │   └── Fenced         another worker holds this place now          exit 3, or the place is given up
 ├── CheckpointFailed   a checkpoint could not be written or read    never an exit: told, and tried again
+├── ProofError         a signature, note or proof does not hold     exit 1 where a proof is checked, else 3
 ├── Undelivered        a result could not be written                exit 4
 └── Refused            one value has no canonical form: the message becomes a dead letter, never an exit
 """
@@ -48,6 +49,10 @@ class CheckpointFailed(ReconError):
 
 class Undelivered(ReconError):
     """A result was found and could not be written where it was asked for."""
+
+
+class ProofError(ReconError):
+    """A key, signature, note or envelope is not what it must be; the text says what was found in its place."""
 
 
 class LogError(ReconError):
