@@ -40,18 +40,19 @@ def simulate(options: Options) -> int:
     plan = None if options.topology is None else synthetic(load_topology(options.topology))
     trial = partial(_tried, plan=plan)
     failed: list[Verdict] = []
-    kills = 0
+    kills = said = 0
     seeds = range(options.first, options.first + options.seeds)
     with ProgressReport(silent=options.as_json) as report:
         for done, verdict in enumerate(_each(trial, seeds, options.workers), 1):
-            kills += verdict.kills
+            kills, said = kills + verdict.kills, said + verdict.said
             report("seeds", done, options.seeds)
             if verdict.broken:
                 failed.append(verdict)
                 if not options.as_json:
                     say(f"seed {verdict.seed}: {verdict.broken[0]}")
     if options.as_json:
-        print_json({"seeds": options.seeds, "first": options.first, "kills": kills, "failed": [asdict(v) for v in failed]})
+        told = {"seeds": options.seeds, "first": options.first, "kills": kills, "events": said}
+        print_json(told | {"failed": [asdict(v) for v in failed]})
     else:
         _print(options, failed, kills)
     return EXIT_FAILED if failed else EXIT_FINE
