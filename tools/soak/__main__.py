@@ -63,7 +63,7 @@ class Soak:
     def __init__(self, options: argparse.Namespace, place: Path, brokers: Brokers, network: Proxy) -> None:
         self.broken: list[str] = []
         self.faults: list[dict[str, Any]] = []
-        self._options, self._brokers = options, brokers
+        self._options, self._brokers, self._place = options, brokers, place
         self._table = Table(options.seed, now_us(), keys=options.keys, rate=options.rate, every_s=options.differs_every)
         self._writer = Writer(brokers.bootstrap, f"{PREFIX}-rows-", self._table)
         topology = _topology(place / "soak.yaml", self._writer.topics)
@@ -154,9 +154,17 @@ class Soak:
         seen, outputs = self._reader.finish(), read(self._brokers.bootstrap, OUTPUTS)
         if seen != outputs:
             self._wrong(f"a reader of committed messages saw {len(seen)} messages, and {len(outputs)} others are there")
+        self._keep(outputs)
         for line in broken(outputs, self._table.planted, self._table.given):
             self._wrong(line)
         return outputs
+
+    def _keep(self, outputs: Sequence[Said]) -> None:
+        """What the verdict is about, as the brokers do not outlive it."""
+        with (self._place / "outputs.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps([o.topic, o.partition, o.offset, o.value.decode()]) + "\n" for o in outputs)
+        planted = {"planted": [asdict(one) for one in self._table.planted], "given": self._table.given}
+        (self._place / "planted.json").write_text(json.dumps(planted), encoding="utf-8")
 
     def _result(self, began: datetime, seconds: float, outputs: Sequence[Said]) -> dict[str, Any]:
         options = {name: value for name, value in vars(self._options).items() if name not in {"out", "write"}}

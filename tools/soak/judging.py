@@ -14,6 +14,10 @@ SHOWN = 10
 """Lines of each law that is broken."""
 
 
+Events = list[tuple[str, str, int]]
+"""(status, kind, start of the window)."""
+
+
 def broken(outputs: Sequence[Said], planted: Sequence[Planted], given: Mapping[Side, int]) -> list[str]:
     """What is wrong, in words; ``outputs`` in the order of their partitions, ``given``: rows of each side."""
     found = [o for o in outputs if o.topic.endswith(".discrepancies")]
@@ -23,16 +27,18 @@ def broken(outputs: Sequence[Said], planted: Sequence[Planted], given: Mapping[S
 
 
 def _differences(found: Iterable[Said], planted: Iterable[Planted]) -> Iterator[str]:
-    """Of each key exactly what follows from what was planted there, in this order."""
-    wanted: dict[int, list[tuple[str, str, int]]] = {}
-    got: dict[int, list[tuple[str, str, int]]] = {}
+    """Of each key exactly what follows from what was planted there, of each difference in this order."""
+    wanted: dict[int, list[Events]] = {}
+    got: dict[int, dict[str, Events]] = {}
     for one in planted:
-        wanted.setdefault(one.key, []).extend(one.said())
+        wanted.setdefault(one.key, []).append(one.said())
     for body in (o.body for o in found):
-        got.setdefault(body["key"]["id"], []).append((body["status"], body["kind"], _micros(body["window"]["start"])))
+        events = got.setdefault(body["key"]["id"], {}).setdefault(body["id"], [])
+        events.append((body["status"], body["kind"], _micros(body["window"]["start"])))
     for key in sorted(wanted.keys() | got.keys()):
-        if got.get(key, []) != wanted.get(key, []):
-            yield f"key {key}: expected {wanted.get(key, [])}, got {got.get(key, [])}"
+        mine, theirs = sorted(wanted.get(key, [])), sorted(got.get(key, {}).values())
+        if mine != theirs:
+            yield f"key {key}: expected {mine}, got {theirs}"
 
 
 def _chains(audit: Iterable[Said]) -> Iterator[str]:

@@ -74,6 +74,12 @@ def test_what_follows_from_what_was_planted_is_right() -> None:
     assert broken(outputs(discrepancies(), chained(certificates()), []), PLANTED, GIVEN) == []
 
 
+def test_two_differences_of_a_key_may_stand_in_any_order() -> None:
+    """They stand in partitions of their own."""
+    found = discrepancies()
+    assert broken(outputs([found[3], *found[:3]], chained(certificates()), []), PLANTED, GIVEN) == []
+
+
 def changed(index: int, **columns: Any) -> Callable[[list[Json]], list[Json]]:
     return lambda bodies: [*bodies[:index], bodies[index] | columns, *bodies[index + 1 :]]
 
