@@ -373,7 +373,7 @@ class Pair:
             to = None if past is None else drained_to(side, min(past, held.until))
             before[n] = NEVER if to is None else to * self.rules.window
         if before != [NEVER, NEVER]:
-            rows = fold_base(self.closer, self.store, (before[0], before[1]))
+            rows = fold_base(self.closer, self.store, (before[0], before[1]), self.open)
             held.rows = held.rows[0] + rows[0], held.rows[1] + rows[1]
 
     def _resumed(self) -> Suspension:
@@ -419,7 +419,7 @@ class Pair:
             return
         if any(c.time >= before for side in sides for c in side.truncates):
             return
-        fold_base(self.closer, self.store, (before, before))
+        fold_base(self.closer, self.store, (before, before), self.open)
         self.memory.folded = number
 
 
