@@ -17,10 +17,9 @@ from stream_recon.limits import STORE_BATCH_KEYS
 from stream_recon.model.versions import State
 
 
-def fold_base(closer: Closer, store: PairStore, before: tuple[int, int], lasting: Container[tuple[int, int]]) -> tuple[int, int]:
+def fold_base(closer: Closer, store: PairStore, before: tuple[int, int], lasting: Container[tuple[int, int]]) -> None:
     """Folds all rows of each side with a time below ``before`` (µs, a window's end that no judgement asks for any more;
     ``NEVER``: nothing of that side) into the base state. Of the keys that are ``lasting``, by halves, no delete is forgotten.
-    Returns how many rows of either side were folded, marks aside.
     """
     sides = closer.source, closer.target
     ends = _end(sides[0], before[0]), _end(sides[1], before[1])
@@ -32,12 +31,10 @@ def fold_base(closer: Closer, store: PairStore, before: tuple[int, int], lasting
             _fold_keys(part, (high[some], low[some]), ends, before, lasting)
         for which, side in enumerate((part.source, part.target)):
             left[which].append(side.left_of(ends[which]))
-    rows = [0, 0]
     for which, (side, end) in enumerate(zip(sides, ends, strict=True)):
         if before[which] != NEVER:
-            rows[which] = side.drop(end, left[which])
+            side.drop(end, left[which])
             store.store.drop(store.place(which, -(1 << 63), 0), store.place(which, end, 0))
-    return rows[0], rows[1]
 
 
 def _end(side: Side, before: int) -> int:

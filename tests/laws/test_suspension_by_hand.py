@@ -68,6 +68,22 @@ def test_what_is_lost_altered_and_left_over_in_windows_passed_over_is_open_and_w
     assert {e["status"] for e in of_type(events, "discrepancy")} == {"opened"}
     assert said(events) == [("t", 10, 90)]
     assert doubtful(events) == set(range(10, 90, 10))
+    assert passed(events) == [(10, 90, 1 + 5 + 30, 1 + 4 + 30)], "the row at 12 waited, those of certified windows did not"
+
+
+def test_rows_of_windows_that_were_certified_are_not_counted_as_passed_over() -> None:
+    """Here they are not folded when it is suspended: a truncate to come holds them up."""
+    later = Row(0, 95, None, flags=Flag.TRUNCATE)
+    events = heard(
+        TIGHT,
+        block("s", 0, [*START, later], watermark=12),
+        block("t", 0, START),
+        block("s", 5, filler(30, 100)),
+        block("t", 4, [*filler(30, 94), later, *filler(96, 100)]),
+        END,
+    )
+    assert passed(events) == [(10, 90, 1 + 30, 1 + 30)]
+    assert open_after(events) == {}
 
 
 def test_what_was_open_is_resolved_although_its_delete_is_forgotten_by_then() -> None:
