@@ -325,15 +325,16 @@ class Pair:
     # ---- what must fit ---------------------------------------------------------------------------------------------------
 
     def _bound(self, marks: Marks) -> Iterator[Event]:
-        """Suspends the pair if more waits than may, and takes a suspended one a step further."""
+        """Takes a suspended pair a step further, and suspends it if more waits than may: what can be folded waits no longer."""
         memory = self.memory
-        if self.max_buffer and self._buffered > self.max_buffer:
-            if memory.suspended is None and memory.cursor is not None:
-                self._fold(memory.cursor - 1)
-            if self._buffered > self.max_buffer:
-                yield from self._suspend(marks)
         if memory.suspended is not None:
             self._drain(memory.suspended, marks)
+        elif self.max_buffer and self._buffered > self.max_buffer and memory.cursor is not None:
+            self._fold(memory.cursor - 1)
+        if self.max_buffer and self._buffered > self.max_buffer:
+            yield from self._suspend(marks)
+            if memory.suspended is not None:
+                self._drain(memory.suspended, marks)
 
     @property
     def _buffered(self) -> int:

@@ -178,6 +178,25 @@ def test_a_truncate_of_the_side_ahead_falls_on_what_was_there_and_on_nothing_els
     assert of_type(events, "discrepancy") == []
 
 
+def test_late_rows_tombstones_and_lifts_in_what_is_passed_over() -> None:
+    late = Row(1, 15, "l", time=33, flags=Flag.LATE)
+    stone = Row(2, 34, None, time=36, flags=Flag.TOMBSTONE)
+    ahead = [*filler(20, 32), late, stone, *filler(38, 60)]
+    behind = [Row(9, 20, "x"), Row(1, 34, "l"), Row(2, 37, None), *filler(38, 60)]
+    events = heard(*both(), block("s", 4, ahead), lift("s", 23, 300), block("t", 4, behind), lift("t", 18, 300))
+    assert open_after(events) == {}
+    assert said(events) == [("t", 10, 50)]
+    assert doubtful(events) == {10, 20, 30, 40}
+
+
+def test_what_can_be_folded_at_once_does_not_wait() -> None:
+    """The side behind comes with more at once than may wait, and the side ahead stands far beyond by now."""
+    records = [*both(), block("s", 4, filler(20, 60)), lift("s", 24, 300), block("t", 4, filler(20, 60)), lift("t", 24, 300)]
+    events = heard(*records)
+    assert said(events) == [("t", 10, 50)]
+    assert [(a, b) for a, b, _, _ in passed(events)] == [(10, 50)]
+
+
 def test_only_the_slowest_partition_of_a_side_lets_it_go_on() -> None:
     two = opened(source=[("", 0)], target=[("", 0), ("", 1)], max_buffer=1_000)
     events = heard(
