@@ -153,6 +153,12 @@ class Side:
         """Octets that the pieces before ``end`` take in the store."""
         return sum(s.size for number in self.numbers[: bisect_left(self.numbers, end)] for s in self.segments[number])
 
+    def rows_in(self, first: int, until: int | None = None) -> int:
+        """Rows not folded, marks aside, of windows ``[first, until)`` (None: all from ``first`` on)."""
+        stop = None if until is None else bisect_left(self.numbers, 2 * until)
+        mine = self.numbers[bisect_left(self.numbers, 2 * first) : stop]
+        return sum(segment.touching for number in mine for segment in self.segments[number])
+
     # ---- windows -------------------------------------------------------------------------------------------------------
 
     def next_window(self, first: int | None, but: Container[int]) -> int | None:
@@ -338,24 +344,20 @@ class Side:
                     carried.append((int(rows.high[i]), int(rows.low[i]), mark))
         return Left(top, carried)
 
-    def drop(self, end: int, left: Iterable[Left]) -> int:
-        """Forgets the pieces before ``end``: they are in the base state now. ``left``: what is left of them, by slices.
-        Returns how many rows were in them, marks aside.
-        """
+    def drop(self, end: int, left: Iterable[Left]) -> None:
+        """Forgets the pieces before ``end``: they are in the base state now. ``left``: what is left of them, by slices."""
         start, gone = self.rules.grid.start(end), bisect_left(self.numbers, end)
         self.carried = [c for c in self.carried if c[2].t >= start]
         for part in left:
             self.folded_top = np.maximum(self.folded_top, part.top)
             self.carried += part.carried
         self.top = np.maximum(self.top, self.folded_top)
-        count, self.size = 0, self.size - self.size_to(end)
+        self.size -= self.size_to(end)
         for number in self.numbers[:gone]:
-            count += sum(s.touching for s in self.segments[number])
             del self.segments[number], self.filed[number]
             self.sealed.pop(number, None)
         del self.numbers[:gone]
         self.folded, self._early = end, None
-        return count
 
 
 @dataclass(frozen=True, slots=True)

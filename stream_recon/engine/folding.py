@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 
 from stream_recon.align.fold import pack
@@ -15,9 +17,9 @@ from stream_recon.limits import STORE_BATCH_KEYS
 from stream_recon.model.versions import State
 
 
-def fold_base(closer: Closer, store: PairStore, before: tuple[int, int]) -> tuple[int, int]:
+def fold_base(closer: Closer, store: PairStore, before: tuple[int, int], lasting: Container[tuple[int, int]]) -> None:
     """Folds all rows of each side with a time below ``before`` (µs, a window's end that no judgement asks for any more;
-    ``NEVER``: nothing of that side) into the base state. Returns how many rows of either were folded, marks aside.
+    ``NEVER``: nothing of that side) into the base state. Of the keys that are ``lasting``, by halves, no delete is forgotten.
     """
     sides = closer.source, closer.target
     ends = _end(sides[0], before[0]), _end(sides[1], before[1])
@@ -26,15 +28,13 @@ def fold_base(closer: Closer, store: PairStore, before: tuple[int, int]) -> tupl
         high, low = union(_keys(part, ends, before))
         for start in range(0, len(high), STORE_BATCH_KEYS):
             some = slice(start, start + STORE_BATCH_KEYS)
-            _fold_keys(part.source, part.target, part.base, (high[some], low[some]), ends, before)
+            _fold_keys(part, (high[some], low[some]), ends, before, lasting)
         for which, side in enumerate((part.source, part.target)):
             left[which].append(side.left_of(ends[which]))
-    rows = [0, 0]
     for which, (side, end) in enumerate(zip(sides, ends, strict=True)):
         if before[which] != NEVER:
-            rows[which] = side.drop(end, left[which])
+            side.drop(end, left[which])
             store.store.drop(store.place(which, -(1 << 63), 0), store.place(which, end, 0))
-    return rows[0], rows[1]
 
 
 def _end(side: Side, before: int) -> int:
@@ -52,8 +52,10 @@ def _keys(part: Closer, ends: tuple[int, int], before: tuple[int, int]) -> list[
     return keys
 
 
-def _fold_keys(source: Side, target: Side, base: BaseState, keys: Keys, ends: tuple[int, int], before: tuple[int, int]) -> None:
-    high, low = keys
+def _fold_keys(
+    part: Closer, keys: Keys, ends: tuple[int, int], before: tuple[int, int], lasting: Container[tuple[int, int]]
+) -> None:
+    source, target, base, (high, low) = part.source, part.target, part.base, keys
     versions = standing(base, high, low, (source, ends[0]), (target, ends[1]))
     for side, out, end, to, name in zip((source, target), versions, ends, before, ("source", "target"), strict=True):
         if to == NEVER:
@@ -63,8 +65,8 @@ def _fold_keys(source: Side, target: Side, base: BaseState, keys: Keys, ends: tu
         for record, i in zip(records, places, strict=True):
             out[i] = 0
             pack(KeyHistory(side, record, int(high[i]), int(low[i]), to).stored(to), out[i : i + 1])
-        forgotten = (out["state"] == State.ABSENT) & (out["time"] <= to - side.rules.forget)
-        out[forgotten] = 0
+        past = np.flatnonzero((out["state"] == State.ABSENT) & (out["time"] <= to - side.rules.forget))
+        out[[i for i in past.tolist() if (int(high[i]), int(low[i])) not in lasting]] = 0
     texts = _texts(source, target, base, high, low, ends)
     base.write(high, low, versions[0], versions[1], texts)
 

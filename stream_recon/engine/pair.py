@@ -10,7 +10,6 @@ A pure function of what it was given, in order; the store holds state only. Even
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
@@ -326,15 +325,16 @@ class Pair:
     # ---- what must fit ---------------------------------------------------------------------------------------------------
 
     def _bound(self, marks: Marks) -> Iterator[Event]:
-        """Suspends the pair if more waits than may, and takes a suspended one a step further."""
+        """Takes a suspended pair a step further, and suspends it if more waits than may: what can be folded waits no longer."""
         memory = self.memory
-        if self.max_buffer and self._buffered > self.max_buffer:
-            if memory.suspended is None and memory.cursor is not None:
-                self._fold(memory.cursor - 1)
-            if self._buffered > self.max_buffer:
-                yield from self._suspend(marks)
         if memory.suspended is not None:
             self._drain(memory.suspended, marks)
+        elif self.max_buffer and self._buffered > self.max_buffer and memory.cursor is not None:
+            self._fold(memory.cursor - 1)
+        if self.max_buffer and self._buffered > self.max_buffer:
+            yield from self._suspend(marks)
+            if memory.suspended is not None:
+                self._drain(memory.suspended, marks)
 
     @property
     def _buffered(self) -> int:
@@ -367,24 +367,23 @@ class Pair:
 
     def _drain(self, held: Suspension, marks: Marks) -> None:
         """Folds some of what is not compared any more."""
-        before = [NEVER, NEVER]
+        before, rows = [NEVER, NEVER], [*held.rows]
         for n, (side, mark) in enumerate(((self.source, marks.source), (self.target, marks.target))):
             past = held.until if mark == FOREVER else whole_windows(mark, self.rules.window)
             to = None if past is None else drained_to(side, min(past, held.until))
-            before[n] = NEVER if to is None else to * self.rules.window
+            if to is not None:
+                before[n] = to * self.rules.window
+                rows[n] += side.rows_in(held.first, to)
         if before != [NEVER, NEVER]:
-            rows = fold_base(self.closer, self.store, (before[0], before[1]))
-            held.rows = held.rows[0] + rows[0], held.rows[1] + rows[1]
+            fold_base(self.closer, self.store, (before[0], before[1]), self.open)
+            held.rows = rows[0], rows[1]
 
     def _resumed(self) -> Suspension:
         """The suspension is over, with the window that is closed now; what was not folded yet counts as not compared too."""
         memory, held = self.memory, self.memory.suspended
         assert held is not None
-        left = [
-            sum(s.touching for n in side.numbers[: bisect_left(side.numbers, 2 * held.until)] for s in side.segments[n])
-            for side in (self.source, self.target)
-        ]
-        held.rows = held.rows[0] + left[0], held.rows[1] + left[1]
+        source, target = (side.rows_in(held.first, held.until) for side in (self.source, self.target))
+        held.rows = held.rows[0] + source, held.rows[1] + target
         memory.suspended, memory.folded = None, held.until
         return held
 
@@ -398,13 +397,8 @@ class Pair:
     @property
     def waiting(self) -> tuple[int, int]:
         """Rows of source and target whose window is still open."""
-        cursor = self.memory.cursor
-
-        def held(side: Side) -> int:
-            first = 0 if cursor is None else bisect_left(side.numbers, 2 * cursor)
-            return sum(segment.touching for number in side.numbers[first:] for segment in side.segments[number])
-
-        return held(self.source), held(self.target)
+        first = self.memory.cursor if self.memory.cursor is not None else NEVER
+        return self.source.rows_in(first), self.target.rows_in(first)
 
     # ---- state ---------------------------------------------------------------------------------------------------------
 
@@ -419,7 +413,7 @@ class Pair:
             return
         if any(c.time >= before for side in sides for c in side.truncates):
             return
-        fold_base(self.closer, self.store, (before, before))
+        fold_base(self.closer, self.store, (before, before), self.open)
         self.memory.folded = number
 
 

@@ -24,6 +24,8 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, Produ
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.kafka.loading import children, held
+
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -376,12 +378,15 @@ class Deployment:
         self._ports = {stage: free_port() for stage in self._stages}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._reader = _Reader(bootstrap, [f"{self.prefix}.{name}" for name in ("audit", "discrepancies")])
-        self.files = []
         for table in tables:
             table.deployment = self
-            file = directory / f"{table.name}.yaml"
-            file.write_text(json.dumps(table.topology(self.prefix), indent=1))
-            self.files.append(str(file))
+        self.files = [self.write(table) for table in tables]
+
+    def write(self, table: Table) -> str:
+        """Writes a table's topology as its settings are now; returns the file."""
+        file = self._directory / f"{table.name}.yaml"
+        file.write_text(json.dumps(table.topology(self.prefix), indent=1))
+        return str(file)
 
     # ---- the processes -------------------------------------------------------------------------------------------------
 
@@ -445,6 +450,14 @@ class Deployment:
             self._reader.close()
             for table in self._tables:
                 table.flush()
+
+    def kill_reconcile(self) -> None:
+        """``kill -9`` of the workers that hold digest partitions."""
+        state = self._directory / "state"
+        pids = [pid for process in self._processes.values() for pid in children(process.pid) if held(pid, state)]
+        assert pids
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
 
     @contextmanager
     def frozen(self, stage: str) -> Iterator[None]:
