@@ -94,18 +94,19 @@ class Keys:
         self._origin = origin
         self._root = {key_id(root): root}
         self._known: dict[str, SigningKey] = {}
+        self._keys: dict[str, PublicKey] = {}
 
     def introduce(self, envelope: Envelope) -> str | None:
         """Takes a statement in; returns what is wrong with it."""
         if not envelope.signers(self._root):
             return "the log's root key did not sign this statement: whoever made it cannot introduce keys"
         found = signing_key(envelope.payload, self._origin)
-        self._known[key_id(found.key)] = found
+        self._known[key_id(found.key)], self._keys[key_id(found.key)] = found, found.key
         return None
 
     def accept(self, envelope: Envelope, time: int) -> str | None:
         """Judges who signed an event that a checkpoint of ``time`` takes in; returns what is wrong."""
-        signers = [self._known[name] for name in envelope.signers({name: known.key for name, known in self._known.items()})]
+        signers = [self._known[name] for name in envelope.signers(self._keys)]
         if not signers:
             return "no signing key that the log introduced before it signed it: it was changed, or is by somebody else"
         if not any(one.begins <= time < one.ends for one in signers):
