@@ -64,6 +64,16 @@ transaction's time."""
 STORE_BATCH_KEYS = 65_536
 """Keys in one read of the base state: bounds what a window's closing holds of it at once."""
 
+SIGNING_KEY_SECONDS = 3_600
+"""How long a key that signs audit events is good: long enough that the root key is seldom asked, short enough that one that is
+lost does no harm."""
+
+CHECKPOINT_ENTRIES = 10_000
+"""Entries of a long export under one checkpoint: what is interrupted is written again from there, seconds of work."""
+
+TOLD_FINDINGS = 100
+"""Findings of an audit that are told one by one; the others are counted."""
+
 MAX_DIGITS = 10_000
 """Digits in the plain form of a number (DESIGN section 4): beyond, a value is refused."""
 

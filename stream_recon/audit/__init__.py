@@ -1,1 +1,9 @@
-"""Proof: trees and chains of certificates, and the check of them. May import ``model, errors, limits``; does no I/O."""
+"""Proof: trees and chains of certificates, signatures, and the check of it all. May import ``model, errors, limits``; no I/O.
+
+merkle    RFC 6962 trees and proofs             note        C2SP signed notes, keys
+chain     one chain: seq, prev                  checkpoint  C2SP checkpoints
+follow    what a chain promises                 policy      C2SP policies: whose checkpoints are believed
+ed25519   keys and signatures                   entries     what is signed, by which key, as leaves of a tree
+dsse      envelopes                             verify      an auditor's check of it all
+text      base64, JSON and times
+"""

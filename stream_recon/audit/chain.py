@@ -1,6 +1,7 @@
 """One chain of audit events for each digest partition of a pair: dense ``seq``, each body naming the hash of the one before.
 
-A body is exact bytes: what is hashed, chained and, by a signer outside, signed.
+A body is exact bytes: what is hashed, chained and, by a signer outside, signed. Who only follows chains needs nothing beyond the
+standard library.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+from stream_recon.audit.text import json_object
+from stream_recon.errors import ProofError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ def body_hash(body: bytes) -> str:
 
 def link(head: Head, type_: str, chain: str, content: Mapping[str, Any]) -> tuple[bytes, Head]:
     """The next body of a chain, and the chain's head after it."""
+    import orjson
+
     body = orjson.dumps({"type": type_, "chain": chain, "seq": head.seq, "prev": head.prev, **content})
     return body, Head(head.seq + 1, body_hash(body))
 
@@ -47,9 +51,9 @@ def check(bodies: Iterable[bytes]) -> tuple[dict[str, Head], list[Broken]]:
     broken: list[Broken] = []
     for line, body in enumerate(bodies):
         try:
-            event = orjson.loads(body)
+            event = json_object(body)
             chain, seq, prev = event["chain"], event["seq"], event["prev"]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+        except (ProofError, KeyError):
             broken.append(Broken(line, "?", "expected an audit event, got something else"))
             continue
         head = heads.get(chain, Head())

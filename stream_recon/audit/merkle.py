@@ -40,6 +40,11 @@ class Tree:
         stack.append((size, head))
 
     @property
+    def size(self) -> int:
+        """How many leaves there are."""
+        return sum(size for size, _ in self._stack)
+
+    @property
     def root(self) -> bytes:
         """The head over all leaves so far."""
         if not self._stack:

@@ -14,6 +14,8 @@ import typer
 
 from stream_recon import __version__
 from stream_recon.cli import listing, replaying, validating
+from stream_recon.cli.auditing import audit, keys
+from stream_recon.cli.options import Json
 from stream_recon.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNDELIVERED, delivering, print_json, print_text, say
 from stream_recon.errors import ReconError, Undelivered
 
@@ -25,8 +27,8 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout, without progress.")]
+commands.add_typer(audit, name="audit")
+commands.add_typer(keys, name="keys")
 
 Topologies = Annotated[list[Path], typer.Argument(metavar="TOPOLOGY...")]
 State = Annotated[

@@ -13,7 +13,7 @@ from stream_recon.cli.main import run
 
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXITS = {"validate": 0, "replay": 1, "discrepancies": 0, "demo": 0}
+EXITS = {"validate": 0, "replay": 1, "discrepancies": 0, "demo": 0, "keys": 0, "audit": 0}
 LIVE = frozenset({"run", "status"})
 """Need a broker: tests/kafka/test_readme.py runs them."""
 
@@ -48,11 +48,14 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
         patch.delenv("KAFKA_BOOTSTRAP", raising=False)
         for words in (w for w in commands() if w[0] not in LIVE):
             said[words[0]] = _said(words)
+            if ">" in words:
+                Path(words[-1]).write_text(said[words[0]], encoding="utf-8")
     return place, said
 
 
 def _said(words: list[str]) -> str:
-    """Standard output of a command, which must end as documented."""
+    """Standard output of a command, which must end as documented; where it goes to is left out."""
+    words = words[: words.index(">")] if ">" in words else words
     raw = io.BytesIO()
     with contextlib.redirect_stdout(io.TextIOWrapper(raw, encoding="utf-8", write_through=True)) as out:
         assert run(words) == EXITS[words[0]]
@@ -65,6 +68,11 @@ def test_the_replay_example_runs_and_says_what_is_shown(outputs: tuple[Path, dic
     assert set(said) == EXITS.keys() - {"demo"}
     lines = [line.rstrip() for line in said["replay"].splitlines()]
     assert [line for line in shown("verdict:") if line not in lines] == []
+
+
+def test_the_proof_of_the_example_holds(outputs: tuple[Path, dict[str, str]]) -> None:
+    assert outputs[1]["audit"].splitlines()[-1].startswith("the proof holds: 72 entries under 1 checkpoint of example.com/recon")
+    assert "`the proof holds`" in README
 
 
 def test_the_events_shown_are_those_of_the_example(outputs: tuple[Path, dict[str, str]]) -> None:

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from stream_recon.audit import checkpoint, entries
+from stream_recon.audit.ed25519 import PrivateKey
+from stream_recon.cli import verifying
 from stream_recon.cli.main import run
 from stream_recon.lifecycle.states import Kind
-from stream_recon.limits import LOG_FORMAT
+from stream_recon.limits import CHECKPOINT_ENTRIES, LOG_FORMAT, SIGNING_KEY_SECONDS
 from stream_recon.model.digest import (
     Block,
     Counts,
@@ -30,6 +33,7 @@ from stream_recon.model.digest import (
 
 ROOT = Path(__file__).resolve().parents[3]
 LOG = (ROOT / "docs/spec/digest-log.md").read_text(encoding="utf-8")
+PROOF = (ROOT / "docs/spec/proof.md").read_text(encoding="utf-8")
 VERDICTS = (ROOT / "docs/spec/verdicts.md").read_text(encoding="utf-8")
 
 
@@ -158,3 +162,23 @@ def test_decisions_are_numbered_and_say_what_was_not_taken() -> None:
         text = page.read_text(encoding="utf-8")
         assert text.startswith(f"# {page.name[:4]}: ")
         assert all(part in text for part in ("**Situation.**", "**Decision.**", "**Not taken.**", "**Price.**")), page.name
+
+
+# ---- the proof ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_proof_names_its_files_and_types() -> None:
+    assert names(PROOF, "file") == [verifying.ENTRIES, verifying.EVENTS, verifying.CHECKPOINTS, verifying.POLICY]
+    assert names(PROOF, "`payloadType`") == [entries.EVENT, entries.STATEMENT]
+    made = entries.SigningKey(PrivateKey(bytes(range(32))).public, 0, 1).statement("NAME")
+    members = re.findall(r'"(\w+)":', PROOF.split("introduces a signing key: `")[1].split("`")[0])
+    assert members == list(json.loads(made))
+    assert ("an hour each; after half an hour" in PROOF) == (SIGNING_KEY_SECONDS == 3600)
+    assert f"every {CHECKPOINT_ENTRIES:,} entries" in PROOF
+
+
+def test_the_checkpoint_shown_is_one() -> None:
+    shown = next(block for block in PROOF.split("```") if block.startswith("\nexample.com/recon "))
+    lines = [re.split(r" {3,}", line)[0] for line in shown.strip().split("\n\n")[0].split("\n")]
+    made = checkpoint.parse("\n".join(lines) + "\n")
+    assert (made.origin, made.size, made.time) == ("example.com/recon", 73, 1_795_306_435)

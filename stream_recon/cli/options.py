@@ -1,0 +1,9 @@
+"""Options that every command has."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout, without progress.")]

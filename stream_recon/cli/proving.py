@@ -1,0 +1,122 @@
+"""``audit`` and ``keys``: what they print."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from stream_recon.audit.follow import Chain
+from stream_recon.audit.note import Signer
+from stream_recon.audit.text import instant
+from stream_recon.audit.verify import Report
+from stream_recon.cli.bundles import export as write_bundle
+from stream_recon.cli.bundles import policy_text
+from stream_recon.cli.keyfiles import new_key, read_key
+from stream_recon.cli.output import EXIT_DIFFERENT, EXIT_FINE, print_json, print_text, say, shown_text
+from stream_recon.cli.verifying import check, read_policy
+
+EXIT_BROKEN = EXIT_DIFFERENT
+"""The proof does not hold: as where data differ, so that a gate need not tell them apart."""
+
+
+def make_key(name: str, out: Path, *, as_json: bool) -> int:
+    """Makes a root key. Raises ``ReconError``."""
+    return _print_key(new_key(out, name), as_json=as_json)
+
+
+def show_key(path: Path, *, as_json: bool) -> int:
+    """Shows the public half of a root key. Raises ``ReconError``."""
+    return _print_key(read_key(path), as_json=as_json)
+
+
+def _print_key(root: Signer, *, as_json: bool) -> int:
+    if as_json:
+        print_json({"name": root.name, "vkey": root.verifier.vkey, "policy": policy_text(root)})
+    else:
+        print_text(policy_text(root).removesuffix("\n"))
+    return EXIT_FINE
+
+
+def export(results: Path, bundle: Path, key: Path, *, as_json: bool) -> int:
+    """Adds what ``replay`` left to a bundle. Raises ``ReconError``."""
+    done = write_bundle(results, bundle, read_key(key), clock=lambda: int(time.time()), seed=lambda: secrets.token_bytes(32))
+    if as_json:
+        found = {"origin": done.origin, "new": done.new, "entries": done.entries, "checkpoint": done.checkpoint.decode()}
+        print_json(found | {"bundle": str(bundle)})
+    else:
+        print_text(f"{done.new} events signed, {done.entries} entries in the log; written to {bundle}. Its checkpoint:")
+        print_text(done.checkpoint.decode().removesuffix("\n"))
+    return EXIT_FINE
+
+
+def verify(bundle: Path, policy: Path, kept: Sequence[Path], chains: Sequence[str], *, as_json: bool) -> int:
+    """Checks a bundle; 1 if the proof does not hold. Raises ``ReconError``."""
+    if policy.resolve().parent == bundle.resolve():
+        say(f"warning: {policy} came with the bundle, and whoever made the one made the other; use a policy from elsewhere")
+    report = check(bundle, read_policy(policy), kept, chains)
+    if as_json:
+        print_json(_as_json(report))
+    else:
+        _print(report)
+    return EXIT_FINE if report.holds else EXIT_BROKEN
+
+
+def _print(report: Report) -> None:
+    if report.chains:
+        print_text(_table(report.chains))
+    for finding in report.findings:
+        print_text(f"broken: {shown_text(str(finding))}")
+    if report.broken > len(report.findings):
+        print_text(f"... and {report.broken - len(report.findings)} more")
+    print_text(_conclusion(report))
+
+
+def _conclusion(report: Report) -> str:
+    if not report.holds:
+        return f"the proof does not hold: {report.broken} finding{'' if report.broken == 1 else 's'}"
+    assert report.last is not None
+    under = f"{report.checkpoints} checkpoint{'' if report.checkpoints == 1 else 's'} of {report.origin}"
+    return f"the proof holds: {report.entries} entries under {under}, the last of {instant(report.last.time)}"
+
+
+def _table(chains: dict[str, Chain]) -> Table:
+    """What was certified, a line a chain: true as far as nothing is broken."""
+    table = Table(title="what is certified", title_justify="left")
+    table.add_column("chain", overflow="fold")
+    for name in ("events", *VERDICTS, "open"):
+        table.add_column(name, justify="right")
+    for name in ("from", "to"):
+        table.add_column(name)
+    for name, chain in sorted(chains.items()):
+        row = _row(chain)
+        cells = ["-" if row[column] is None else str(row[column]) for column in ("events", *VERDICTS, "open", "from", "to")]
+        table.add_row(shown_text(name), *map(shown_text, cells))
+    return table
+
+
+VERDICTS = ("clean", "discrepant", "inconclusive")
+
+
+def _row(chain: Chain) -> dict[str, Any]:
+    until = None if chain.until is None else chain.until[1]
+    windows = {verdict: chain.windows[verdict] for verdict in VERDICTS}
+    return {"events": chain.head.seq, **windows, "open": chain.open, "from": chain.first, "to": until}
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    last = report.last
+    return {
+        "holds": report.holds,
+        "origin": report.origin,
+        "entries": report.entries,
+        "checkpoints": report.checkpoints,
+        "last": None if last is None else {"size": last.size, "root": last.root.hex(), "time": instant(last.time)},
+        "chains": {name: _row(chain) for name, chain in sorted(report.chains.items())},
+        "broken": report.broken,
+        "findings": [{"text": f.text, "entry": f.entry, "chain": f.chain, "seq": f.seq} for f in report.findings],
+    }
