@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,32 +13,39 @@ import orjson
 import pytest
 
 from tests.laws.drive import Answers, Drive
-from tests.laws.expect import Said
+from tests.laws.expect import Said, key_id_of
 from tests.laws.ordeal import Ordeal, folded_again, folding, said_by_chain, slicing
 from tests.oracle.generate import Draw, Rolled
 from tests.oracle.history import History, Truncate
 from tests.oracle.laws import differing
+from tests.oracle.oracle import _PairJudge, folders
 from tests.oracle.strategies import Batch, Sort, seeded
+from tests.oracle.timeline import Reading
 
 SEEDS = range(40)
 SIZE = 40
 
 
 def ahead(history: History, d: Draw) -> list[Batch]:
-    """One side after the other, in an order of its own, each in small batches: what comes first runs far ahead."""
-    sides = [*range(len(history.sides))]
+    """Some of every partition, up to half of it; then one side after the other, in an order of its own: what comes first runs far
+    ahead. All in small batches.
+    """
+    done = {(s, p): 0 for s, side in enumerate(history.sides) for p, part in enumerate(side.partitions) if part.items}
     out: list[Batch] = []
+
+    def deliver(stops: dict[tuple[int, int], int]) -> None:
+        while left := [place for place, stop in stops.items() if done[place] < stop]:
+            place = d.pick(left)
+            start, done[place] = done[place], min(stops[place], done[place] + d.number(1, 8))
+            out.append(Batch(*place, start, done[place]))
+
+    ends = {(s, p): len(history.sides[s].partitions[p].items) for s, p in done}
+    if d.number(0, 1):
+        deliver({place: end // 2 for place, end in ends.items()})
+    sides = [*range(len(history.sides))]
     while sides:
         side = sides.pop(d.number(0, len(sides) - 1))
-        left = {p: 0 for p, partition in enumerate(history.sides[side].partitions) if partition.items}
-        while left:
-            partition = d.pick([*left])
-            start, end = left[partition], len(history.sides[side].partitions[partition].items)
-            stop = min(end, start + d.number(1, 8))
-            out.append(Batch(side, partition, start, stop))
-            left[partition] = stop
-            if stop == end:
-                del left[partition]
+        deliver({place: end for place, end in ends.items() if place[0] == side})
     return out
 
 
@@ -136,6 +144,24 @@ def test_windows_that_are_not_passed_over_say_what_they_would_have_said(wild: li
                         assert certificate[name] == other[name]
                     compared += certificate["counts"]["keys"] > 0
     assert compared > 50
+
+
+def test_the_window_after_it_judges_every_key_that_is_known(wild: list[Trial]) -> None:
+    """As the oracle does; keys of which only an undecodable message is known may be unknown beside them."""
+    judged: Counter[str] = Counter()
+    for trial in wild:
+        window, (source, *targets) = trial.history.params.window, folders(trial.history)
+        judges = {t.timeline.name: _PairJudge(trial.history.params, source, t, Reading()) for t in targets}
+        for certificate in (c for c in trial.tight.certificates if "suspended" in c):
+            judge, start = judges[certificate["target"]], certificate["number"] * window
+            rows = [e for side in (source, judge.target) for e in judge.versions(side) if e.effective < start + window]
+            home, counts = int(certificate["chain"].rsplit("/", 1)[1]), certificate["counts"]
+            mine = {e.key for e in rows if int.from_bytes(key_id_of(e.key)[:8], "big") % trial.homes == home}
+            found = Counter(judge.judge(start, key).result for key in mine)
+            assert (counts["equal"], counts["different"]) == (found["equal"], found["different"])
+            assert counts["inconclusive"] >= found["unknown"]
+            judged += found
+    assert min(judged[result] for result in ("equal", "different", "unknown")) > 10
 
 
 def test_the_window_after_it_says_how_many_rows_were_not_compared(wild: list[Trial]) -> None:

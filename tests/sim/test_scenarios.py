@@ -134,6 +134,29 @@ def test_topic_recreated(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_retention_takes_what_was_not_read(seed: int) -> None:
+    """Rows that came while no worker looked are gone before one does."""
+    trial = Trial(seed, Setting(small_plan(), PEACE, partitions=1))
+    given(trial, *[change(side, n % 4, f"{n}", 2.0 + n) for n in range(30) for side in ("s", "t")])
+
+    def retain() -> None:
+        log = trial.broker.topics["s"].logs[0]
+        trial.broker.retain(("s", 0), log.end)
+
+    def freeze() -> None:
+        for process in trial.world.processes:
+            if process.name.startswith("normalise"):
+                trial.world.freeze(process, 5.0)
+
+    trial.world.at(at(10.2), freeze)
+    trial.world.at(at(14.5), retain)
+    trial.lost.add(("s", 0))
+    assert trial.run().broken == ()
+    causes = {(c["kind"], c["topic"]) for b in bodies(trial) if b["type"] == "window" for c in b["causes"]}
+    assert causes == {("gap", "s")}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_partition_added(seed: int) -> None:
     trial = Trial(seed, Setting(small_plan(), Faults(kills=0.2, freezes=0.1), partitions=1))
     first = [change(side, key, f"{n}", 2.0 + n) for n in range(10) for key in (n % 4,) for side in ("s", "t")]
@@ -187,6 +210,25 @@ def test_digest_partition_taken_over_while_the_old_owner_still_writes(seed: int)
     verdict = trial.run()
     assert verdict.broken == ()
     assert any("was dropped, with [('sim.digests'" in line for line in verdict.log)
+
+
+# ---- skew --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", FEW)
+def test_most_rows_in_one_partition_and_many_of_one_key(seed: int) -> None:
+    """Nine rows of ten in one partition, a third of all of one key; what differs is among the others, and of that key."""
+    trial = Trial(seed, Setting(small_plan(), Faults(kills=0.1, freezes=0.05), partitions=2, homes=3))
+    keys = [0 if n % 3 == 0 else 1 + n % 7 if n % 10 else 8 for n in range(240)]
+    rows = [(n, key, 2.0 + n / 12) for n, key in enumerate(keys)]
+    sent = [change("s", key, f"{n}", when, partition=int(key == 8)) for n, key, when in rows]
+    lost = {max(n for n, key, _ in rows if key == of) for of in (0, 3, 8)}
+    arrived = [change("t", key, f"{n}", when + 0.3, partition=int(key == 8)) for n, key, when in rows if n not in lost]
+    end = [change(side, key, "end", 24.0, partition=p) for side in ("s", "t") for p, key in enumerate((9, 10))]
+    assert sum(c.place[1] == 0 for c in sent) >= 0.9 * len(sent)
+    given(trial, *sent, *arrived, *end)
+    trial.input.planted["t"].update((0, 3, 8))
+    assert trial.run().broken == ()
 
 
 # ---- disks and pairs ---------------------------------------------------------------------------------------------------------
