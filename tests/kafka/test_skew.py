@@ -10,7 +10,7 @@ from tests.kafka.living import DIGEST_PARTITIONS, SECOND, Deployment, Shape, Tab
 from tests.kafka.loading import Place, ends, read
 from tools.kafka.broker import Broker
 
-BACKLOG, FEW = 60_000, 600
+BACKLOG, FEW = 120_000, 600
 HOT, LOST, STALE = 0, 30, 60
 LANES = [0] * 27 + [1, 2, 3]
 BACK_S = 60
