@@ -201,7 +201,7 @@ def exact() -> Iterator[None]:
 @contextmanager
 def some_path(d: Draw) -> Iterator[str]:
     """One of the paths, and its name."""
-    windows, slow, slices = d.pick([6, 1, 2, 1000]), d.number(0, 4) == 4, d.pick([1 << 28, 1 << 28, 1, 400, 2000])
+    windows, slow, slices = d.pick([6, 1, 2, 1000]), d.number(0, 4) == 4, d.pick([1 << 28, 1 << 28, 1 << 28, 600, 2000])
     with ExitStack() as stack:
         stack.enter_context(folding(windows))
         stack.enter_context(slicing(slices))
