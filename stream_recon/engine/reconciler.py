@@ -86,7 +86,7 @@ class Reconciler:
         if share is None or record.generation > share.opened.generation:
             raise LogError(
                 f"digest log: a record of topology {record.topology}, generation {record.generation}, "
-                "stands before its open record"
+                "stands before its open record: the log was made anew or cut; run stream-recon reset, then start again"
             )
         return share.fold(record, entry.timestamp)
 
