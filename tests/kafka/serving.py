@@ -58,7 +58,7 @@ from tools.kafka.transactions import transactions_open
 
 IDLE = "4s"
 WITHIN_S = 120.0
-SETTLED_S = 10.0
+SETTLED_S = 30.0
 """What is decided and not yet written down everywhere is so a moment later; a transaction that nobody ends lasts longer."""
 
 
