@@ -1,6 +1,6 @@
 """The soak, from the command line.
 
-    python -m tools.soak --minutes 60 --seed 7          what came out goes to standard output and into --out
+    python -m tools.soak --minutes 80 --seed 7          what came out goes to standard output and into --out
     python -m tools.soak --write OUT/soak.json          no soak: puts what came out into docs/
 
 Exit code 0: everything held; 1: something did not; the figures say what.
@@ -255,13 +255,13 @@ def write(result: dict[str, Any]) -> None:
 def main() -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=60.0, help="of input and faults")
+    parser.add_argument("--minutes", type=float, default=80.0, help="of input and faults")
     parser.add_argument("--seed", type=int, default=None, help="of rows and faults; a random one is printed")
-    parser.add_argument("--rate", type=float, default=100.0, help="rows a second of the source")
+    parser.add_argument("--rate", type=float, default=400.0, help="rows a second of the source")
     parser.add_argument("--keys", type=int, default=2_000, help="of the table")
     parser.add_argument("--differs-every", type=float, default=4.0, help="seconds between two differences, on the average")
     parser.add_argument("--workers", type=int, default=1, help="of each stage, of each of the two runs")
-    parser.add_argument("--warm-up", type=float, default=10.0, help="minutes that no trend is taken from")
+    parser.add_argument("--warm-up", type=float, default=20.0, help="minutes that no trend is taken from")
     parser.add_argument("--out", type=Path, default=Path(".soak"), help="logs, states and figures")
     parser.add_argument("--write", type=Path, metavar="JSON", help="only put the figures of a soak into the documentation")
     options = parser.parse_args()
