@@ -117,7 +117,7 @@ class Normaliser:
         """
         assert upstream not in self._progress, "a partition appears once"
         mark = min((p.clock.watermark for p in (*self._progress.values(), *others)), default=NEVER)
-        self.assign(upstream, Progress(position, ClockState(raw=mark, leading=False)))
+        self.assign(upstream, Progress(position, ClockState(floor=mark, leading=False)))
         return known(mark)
 
     def repeat(self, upstream: Upstream, count: int) -> None:

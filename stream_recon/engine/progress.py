@@ -27,9 +27,12 @@ class Progress:
     filled: int = 0
 
     def dump(self) -> bytes:
-        """For the metadata of a committed position, which Kafka bounds: a short list (times that are not there are null)."""
+        """For the metadata of a committed position, which Kafka bounds: a short list. Times that are not there are null; the
+        floor, which few have, stands behind the others.
+        """
         clock, counts = self.clock, self.counts
         times = [known(t) for t in (clock.raw, clock.lift, clock.loaded, clock.latest)]
+        times += [clock.floor] if clock.floor != NEVER else []
         gone = None if clock.gone is None else clock.gone.hex()
         return orjson.dumps([self.position, clock.leading, gone, times, astuple(counts), self.filled])
 
@@ -42,8 +45,8 @@ class Progress:
     def of(values: Sequence[Any]) -> Progress:
         """From what ``dump`` wrote, as JSON values."""
         position, leading, gone, times, counts, filled = values
-        raw, lift, loaded, latest = (NEVER if t is None else t for t in times)
-        state = ClockState(raw, lift, leading, loaded, latest, None if gone is None else bytes.fromhex(gone))
+        raw, lift, loaded, latest, *floor = (NEVER if t is None else t for t in times)
+        state = ClockState(raw, lift, leading, loaded, latest, None if gone is None else bytes.fromhex(gone), *floor)
         return Progress(position, state, Counts(*counts), filled)
 
 

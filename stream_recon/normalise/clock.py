@@ -1,6 +1,6 @@
 """The time of one upstream partition: watermark, effective time and lateness of each row, by DESIGN 3.2 to 3.4.
 
-    w(row) = max( max(t of the changes before it) - out_of_orderness, last lift )
+    w(row) = max( max(t of the changes before it) - out_of_orderness, last lift, floor )
     effective time = max(w, min(t, broker timestamp + max_future));  late: t < w
 
 Decided row by row from the partition's own rows, so it does not depend on how they were batched. Refuses nothing.
@@ -26,7 +26,8 @@ class ClockState:
 
     ``raw``: max(t) - out_of_orderness. ``loaded``: largest effective time of the snapshot reads in front.
     ``latest``: largest effective time of rows and dead letters, truncates aside: one may fall on nothing. ``gone``: the key that
-    the last message with a readable key deleted (null: it did not delete).
+    the last message with a readable key deleted (null: it did not delete). ``floor``: where the side stood when the partition
+    appeared; no row of it said so, and no lift, so it is neither a last change nor a promise that an older row would break.
     """
 
     raw: int = NEVER
@@ -35,10 +36,11 @@ class ClockState:
     loaded: int = NEVER
     latest: int = NEVER
     gone: bytes | None = None
+    floor: int = NEVER
 
     @property
     def watermark(self) -> int:
-        return max(self.raw, self.lift)
+        return max(self.raw, self.lift, self.floor)
 
     def lifted(self, to: int) -> ClockState:
         """The state after a lift to ``to``; a lift never goes back."""
@@ -79,7 +81,8 @@ def stamp(
     raw_after = np.maximum.accumulate(np.where(moves, t - out_of_orderness, NEVER)) if len(op) else t
     raw_after = np.maximum(raw_after, state.raw)
     raw_before = np.concatenate([np.array([state.raw], np.int64), raw_after[:-1]]) if len(op) else t
-    before = np.maximum(raw_before, state.lift)
+    least = max(state.lift, state.floor)
+    before = np.maximum(raw_before, least)
 
     tombstone = op == Op.TOMBSTONE
     before = np.where(tombstone & (before == NEVER), broker - out_of_orderness, before)
@@ -100,5 +103,5 @@ def stamp(
     raw = int(raw_after[-1]) if len(op) else state.raw
     rows = time[op != Op.TRUNCATE]
     latest = max(state.latest, int(rows.max())) if len(rows) else state.latest
-    stamps = Stamps(before, np.maximum(raw_after, state.lift), own, time, late, broken)
+    stamps = Stamps(before, np.maximum(raw_after, least), own, time, late, broken)
     return stamps, replace(state, raw=raw, leading=leading, loaded=loaded, latest=latest)

@@ -167,6 +167,17 @@ def test_partition_added(seed: int) -> None:
     assert trial.run().broken == ()
 
 
+@pytest.mark.parametrize("side", ["s", "t"])
+def test_partition_added_while_both_sides_are_at_rest(side: str) -> None:
+    """It begins where lifts have brought its side: that is no change, and does not put the other side behind."""
+    trial = Trial(0, Setting(small_plan(), PEACE, partitions=1))
+    rows = [change(each, key, "alike", 2.0 + key) for key in range(4) for each in ("s", "t")]
+    given(trial, *rows, *[change(each, 9, "later", 40.0) for each in ("s", "t")])
+    trial.world.at(at(20.0), lambda: trial.broker.widen(side))
+    assert trial.run().broken == ()
+    assert [body for body in trial._bodies(trial.names.audit) if body["type"] == "stalled"] == []
+
+
 # ---- transactions ------------------------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,14 @@ def test_never_beyond_idle_after_before_the_end_was_asked() -> None:
     assert decided({"s": source, "t": side(busy(changed(NOW)))}).lifts == {("s", "a", 0): LIMIT}
 
 
+def test_where_a_new_partition_begins_is_no_last_change() -> None:
+    came = ClockState(floor=NOW - 400, leading=False)
+    source, target = side(idle(changed(100, lift=NOW - 400)), idle(came, 1)), side(idle(changed(100, lift=NOW - 400)))
+    decision = decided({"s": source, "t": target})
+    assert decision.stalled == {}
+    assert decision.lifts == {("s", "a", 0): LIMIT, ("s", "a", 1): LIMIT, ("t", "a", 0): LIMIT}
+
+
 def test_the_lift_of_another_partition_counts_as_its_watermark() -> None:
     source = side(idle(SILENT), busy(changed(100, lift=800), 1))
     assert decided({"s": source, "t": side(busy(SILENT))}).lifts == {("s", "a", 0): 800}

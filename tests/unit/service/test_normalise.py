@@ -886,7 +886,7 @@ def test_a_new_partition_is_announced_with_the_watermark_of_its_side() -> None:
     for home in (0, 1):
         (record,) = house.said(home, Partition)
         assert (record.partition, record.position, record.watermark) == (3, 0, BEGAN + 17 * S)
-    assert house.cluster.saved("s", 3).views["shop/s"].progress == Progress(0, ClockState(raw=BEGAN + 17 * S, leading=False))
+    assert house.cluster.saved("s", 3).views["shop/s"].progress == Progress(0, ClockState(floor=BEGAN + 17 * S, leading=False))
     filled(house, range(3), 3)
     hand.run(2)
     third = house.hand(opened, hold=False)

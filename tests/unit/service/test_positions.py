@@ -17,7 +17,7 @@ NOW = 1_795_266_000_000_000
 
 offsets = st.integers(0, (1 << 63) - 1)
 times = st.just(NEVER) | st.integers(-(1 << 62), 1 << 62)
-clocks = st.builds(ClockState, times, times, st.booleans(), times, times, st.none() | st.binary(min_size=16, max_size=16))
+clocks = st.builds(ClockState, times, times, st.booleans(), times, times, st.none() | st.binary(min_size=16, max_size=16), times)
 counts = st.builds(Counts, offsets, offsets, offsets, offsets, offsets)
 kept = st.builds(Kept, st.integers(1, 1 << 31), st.builds(Progress, offsets, clocks, counts, offsets))
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
