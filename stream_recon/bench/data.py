@@ -10,7 +10,7 @@ documentation compares with: 154-byte values in 4 partitions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -23,23 +23,33 @@ Ints = npt.NDArray[np.int64]
 START_US: Final = 1_750_000_000 * MICROS
 """Event time of the first row. Fixed, so that the same seed is the same bytes; in the past, as a broker refuses the future."""
 
-WINDOW_US: Final = 10 * MICROS
-SETTLE_US: Final = 30 * MICROS
 SKEW_US: Final = MICROS
+DISORDER_US: Final = 5 * MICROS
+LEAST_SETTLE: Final = 2
+"""Seconds: no row of the target is written later than that."""
 
 MISSING, STALE, MISMATCH, UNEXPECTED = "missing_in_target", "stale_in_target", "value_mismatch", "unexpected_in_target"
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is made. ``messages``: of both sides. ``faults``: share of the source's rows. ``rate``: rows a second and side."""
+    """What is made. ``messages``: of both sides. ``faults``: share of the source's rows. ``rate``: rows a second and side.
+    ``window``, ``settle``: of the topology, seconds.
+    """
 
     messages: int = 400_000
     keys: int = 100_000
     partitions: int = 4
     faults: float = 0.001
     rate: int = 2_000
+    window: int = 10
+    settle: int = 30
     seed: int = 1
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes in event time."""
+        return self.messages / 2 / self.rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,7 @@ class Plan:
 
 def planned(work: Workload) -> Plan:
     """The same for the same workload, on every machine."""
+    window, settle = work.window * MICROS, work.settle * MICROS
     random = np.random.default_rng(work.seed)
     count = work.messages // 2
     key = random.integers(0, work.keys, count)
@@ -96,10 +107,10 @@ def planned(work: Workload) -> Plan:
     status, note = random.integers(0, 5, count), random.integers(0, 4, count)
     source = Rows(key, time, time, customer, cents, status, note, before < 0)
 
-    end = time // WINDOW_US * WINDOW_US + WINDOW_US
+    end = time // window * window + window
     heals = after < count
-    rests = ~heals | (time[np.minimum(after, count - 1)] >= end + SETTLE_US + SKEW_US)
-    alone = rests & ((before < 0) | (end[before] + SETTLE_US <= time))  # else an earlier window sees the altered value, too
+    rests = ~heals | (time[np.minimum(after, count - 1)] >= end + settle + SKEW_US)
+    alone = rests & ((before < 0) | (end[before] + settle <= time))  # else an earlier window sees the altered value, too
     wanted = round(work.faults * count)
     altered = _one_a_key(key, random.permutation(np.flatnonzero(alone)))[: wanted // 3]
     rests &= ~np.isin(key, key[altered])
@@ -117,11 +128,17 @@ def planned(work: Workload) -> Plan:
     invented.first[:] = True
     target = _joined(changed.take(kept), invented)
 
-    start = end - WINDOW_US
+    start = end - window
     kinds = [(i, MISSING if before[i] < 0 else STALE) for i in missing] + [(i, MISMATCH) for i in altered]
     faults = [Fault(int(key[i]), kind, int(start[i]), bool(heals[i])) for i, kind in kinds]
     faults += [Fault(work.keys + n, UNEXPECTED, int(start[i]), heals=False) for n, i in enumerate(extra)]
     return Plan(source, target.take(np.argsort(target.written, kind="stable")), tuple(faults))
+
+
+def shifted(plan: Plan, by: int) -> Plan:
+    """The same at another time; ``by`` (µs) is a multiple of the window, so that no row changes its place in one."""
+    source, target = (replace(rows, time=rows.time + by, written=rows.written + by) for rows in (plan.source, plan.target))
+    return Plan(source, target, tuple(replace(fault, window=fault.window + by) for fault in plan.faults))
 
 
 def _neighbours(key: Ints) -> tuple[Ints, Ints]:

@@ -58,7 +58,7 @@ def compared(plan: Plan, discrepancies: Iterable[bytes], summary: Mapping[str, A
         event = orjson.loads(body)
         key, status = int(event["key"]["id"]), event["status"]
         if status == "opened":
-            named = (key, event["kind"], _micros(event["window"]["start"]))
+            named = (key, event["kind"], micros_of(event["window"]["start"]))
             opened[named] = opened.get(named, 0) + 1
         is_open[key] = status in {"opened", "updated"}
     partitions = summary["partitions"]
@@ -77,5 +77,6 @@ def compared(plan: Plan, discrepancies: Iterable[bytes], summary: Mapping[str, A
     )
 
 
-def _micros(text: str) -> int:
+def micros_of(text: str) -> int:
+    """An instant of an event, µs since the epoch."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)

@@ -52,6 +52,10 @@ class Chunk:
     key: list[bytes]
     value: list[bytes]
 
+    def part(self, start: int, stop: int) -> Chunk:
+        """Some of them."""
+        return Chunk(self.partition[start:stop], self.timestamp[start:stop], self.key[start:stop], self.value[start:stop])
+
 
 def messages(rows: Rows, encoding: str, partitions: int, *, schema: bool) -> Iterator[Chunk]:
     """The rows of one side as messages of the format ``encoding``."""

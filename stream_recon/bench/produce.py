@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,7 +67,7 @@ def fill(
     """
     done = octets = 0
     for topic, rows in zip(topics, (plan.source, plan.target), strict=True):
-        writer = _Writer(cluster, topic)
+        writer = Writer(cluster, topic)
         for chunk in messages(rows, form.encoding, partitions, schema=form.schema):
             writer.write(chunk)
             octets += sum(map(len, chunk.value))
@@ -77,17 +77,20 @@ def fill(
     return Filled(done, octets)
 
 
-class _Writer:
-    def __init__(self, cluster: Cluster, topic: str) -> None:
+class Writer:
+    """One topic."""
+
+    def __init__(self, cluster: Cluster, topic: str, settings: Mapping[str, int] | None = None) -> None:
         self._cluster = cluster
         self._topic = topic
-        self._producer: Producer = cluster.producer({**SETTINGS, "on_delivery": self._delivered})
+        self._producer: Producer = cluster.producer({**SETTINGS, **(settings or {}), "on_delivery": self._delivered})
         self._failed: KafkaError | None = None
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         self._failed = self._failed or error
 
     def write(self, chunk: Chunk) -> None:
+        """Gives it to the client."""
         produce, topic = self._producer.produce, self._topic
         for partition, timestamp, key, value in zip(chunk.partition, chunk.timestamp, chunk.key, chunk.value, strict=True):
             try:
@@ -98,6 +101,11 @@ class _Writer:
         self._producer.poll(0)
 
     def close(self) -> None:
+        """Waits until the broker has all of it.
+
+        Raises:
+            BrokerError: it does not take it.
+        """
         left = self._producer.flush(60)
         if self._failed is not None or left:
             told = self._cluster.failed(f"writing to {self._topic}", self._failed) if self._failed else None

@@ -1,6 +1,7 @@
 """``bench``: measures this machine and this program on a real broker, and whether what was found is what was planted.
 
     topics filled -> (roofline -> normalise alone -> reconcile alone -> both at once) x rounds -> figures
+    --live: rows as they come (``timing``)
 
 All topics and groups are made under a prefix that no other run has, and deleted in the end.
 """
@@ -12,9 +13,9 @@ import shlex
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -24,10 +25,11 @@ import orjson
 from stream_recon.adapters.kafka.client import Cluster
 from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.bench import avro, figures, produce, roofline, topology
-from stream_recon.bench.data import Workload, planned
+from stream_recon.bench.data import LEAST_SETTLE, Workload, planned
 from stream_recon.bench.figures import Measured, Round, Used
 from stream_recon.bench.found import Found
 from stream_recon.bench.stages import share
+from stream_recon.cli import timing
 from stream_recon.cli.clusters import cluster_of
 from stream_recon.cli.deployment import REACH_SECONDS, Deployment
 from stream_recon.cli.output import EXIT_FAILED, EXIT_FINE, print_json, print_text, say
@@ -39,7 +41,6 @@ from stream_recon.model.plan import TopologyPlan
 from stream_recon.service.job import Names
 
 ENCODINGS: Final = ("json", "debezium-json", "debezium-avro")
-_KINDS: Final = ("alone", "both")
 _LEAVE_SECONDS: Final = 15.0
 _PAUSE_SECONDS: Final = 0.5
 
@@ -53,6 +54,8 @@ class Options:
     schema: bool = False
     workers: int = 1
     rounds: int = 1
+    live: int | None = None
+    catch_up: int = 0
     digest_partitions: int | None = None
     bootstrap: str | None = None
     out: Path | None = None
@@ -63,10 +66,14 @@ class Options:
     def command(self) -> str:
         """What a user types to measure the same."""
         work, usual = self.work, Workload()
-        given = {
-            f"--{name}": value for name, value in asdict(work).items() if value != getattr(usual, name) or name == "messages"
-        }
-        given |= {"--format": self.encoding, "--workers": self.workers, "--rounds": self.rounds}
+        told = "messages" if self.live is None else "rate"
+        given = {f"--{name}": value for name, value in asdict(work).items() if value != getattr(usual, name) or name == told}
+        given |= {"--format": self.encoding, "--workers": self.workers}
+        if self.live is None:
+            given["--rounds"] = self.rounds
+        else:
+            given.pop("--messages", None)
+            given |= {"--live": self.live} | ({"--catch-up": self.catch_up} if self.catch_up else {})
         given |= {} if self.digest_partitions is None else {"--digest-partitions": self.digest_partitions}
         flags = ["--schema"] if self.schema else []
         return shlex.join(["stream-recon", "bench", *(str(part) for pair in given.items() for part in pair), *flags])
@@ -85,8 +92,10 @@ def bench(options: Options) -> int:
         say(f"error: what was found is not what was planted, so the figures are worth nothing: {result['found']}")
     if options.as_json:
         print_json(result)
-    else:
+    elif options.live is None:
         print_text(heading(result), figures.table(result["stages"]), ending(result))
+    else:
+        print_text(heading(result), timing.table(result), *timing.sentences(result), ending(result))
     return EXIT_FINE if result["holds"] else EXIT_FAILED
 
 
@@ -94,26 +103,32 @@ def measured(options: Options) -> dict[str, Any]:
     """All figures, as ``--json`` gives them. Raises ``ReconError``."""
     if options.encoding not in ENCODINGS:
         raise ConfigError(f"--format {options.encoding}: expected {' or '.join(ENCODINGS)}")
+    if options.work.settle < LEAST_SETTLE:
+        raise ConfigError(
+            f"--settle {options.work.settle}: the target is written up to 2 s later; expected {LEAST_SETTLE} or more"
+        )
+    if options.catch_up and options.live is None:
+        raise ConfigError("--catch-up: needs rows that come in real time; add --live SECONDS")
     if options.schema and options.encoding != "debezium-json":
         raise ConfigError("--schema: a message of format json has none; add --format debezium-json, or leave --schema out")
     cluster = cluster_of(() if options.bootstrap is None else (("bootstrap.servers", options.bootstrap),))
     cluster.reach(REACH_SECONDS)
     prefix = f"stream-recon-bench-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     with ProgressReport(silent=options.as_json) as progress, _topology(options, cluster, prefix) as plan:
-        run = _Bench(options, cluster, plan, progress)
+        run = (_Rounds if options.live is None else _Live)(options, cluster, plan, progress)
         try:
-            filled = run.fill()
-            rounds = [run.round(number) for number in range(options.rounds)]
+            return {**_heading(options), **run.measured()}
         finally:
             if options.keep:
                 say(f"kept: topics {prefix}.*, and {prefix}.yaml to run them again")
             else:
                 run.remove()
-    return _result(options, filled, rounds, run)
 
 
 class _Bench:
-    """One run on topics of its own."""
+    """One run on topics of its own. ``kinds``: of its deployments."""
+
+    kinds: Sequence[str]
 
     def __init__(self, options: Options, cluster: Cluster, plan: TopologyPlan, progress: ProgressReport) -> None:
         self._options = options
@@ -121,19 +136,19 @@ class _Bench:
         self._plan = plan
         self._progress = progress
         self._topics = plan.source.topics[0], plan.targets[0].topics[0]
-        self.data = planned(options.work)
-        self.found: list[Found] = []
+        self._form = produce.Form(options.encoding, options.schema)
 
-    def fill(self) -> produce.Filled:
-        """Makes the topics and writes both sides."""
-        options, partitions = self._options, self._options.work.partitions
-        produce.make(self._cluster, self._topics, partitions)
-        form = produce.Form(options.encoding, options.schema)
-        return produce.fill(self._cluster, self.data, self._topics, form, partitions, self._progress)
+    def measured(self) -> dict[str, Any]:
+        """Makes the topics, and measures. Raises ``ReconError``."""
+        produce.make(self._cluster, self._topics, self._options.work.partitions)
+        return self._measured()
+
+    def _measured(self) -> dict[str, Any]:
+        raise NotImplementedError
 
     def remove(self) -> None:
         """Deletes what this run made, or says what is left behind: whatever else went wrong is not hidden by that."""
-        deployments = [self._deployment(kind, n) for kind in _KINDS for n in range(self._options.rounds)]
+        deployments = [self._deployment(kind, n) for kind in self.kinds for n in range(self._options.rounds)]
         deadline = time.monotonic() + _LEAVE_SECONDS
         while True:
             try:
@@ -151,9 +166,43 @@ class _Bench:
     def _deployment(self, kind: str, number: int) -> Deployment:
         return Deployment([self._plan], Names(self._plan.prefix, f"{kind}-{number}"), self._options.digest_partitions)
 
-    # ---- one round -----------------------------------------------------------------------------------------------------
 
-    def round(self, number: int) -> Round:
+class _Live(_Bench):
+    """Rows as they come."""
+
+    kinds = ("live",)
+
+    def _measured(self) -> dict[str, Any]:
+        options = self._options
+        times = timing.Times.of(options.work, options.live or 0, options.catch_up)
+        work = replace(options.work, messages=2 * options.work.rate * times.all)
+        run = timing.Timing(self._cluster, work, self._topics, self._form, times, options.workers)
+        result = run.measured(self._deployment("live", 0), self._progress)
+        return {"workload": _workload(options, work, len(run.plan), run.octets), **result}
+
+
+class _Rounds(_Bench):
+    """Topics that are filled before anything reads them."""
+
+    kinds = ("alone", "both")
+
+    def _measured(self) -> dict[str, Any]:
+        options = self._options
+        self._data = planned(options.work)
+        self._found: list[Found] = []
+        filled = produce.fill(self._cluster, self._data, self._topics, self._form, options.work.partitions, self._progress)
+        rounds = [self._round(number) for number in range(options.rounds)]
+        found = figures.figures(rounds)
+        return {
+            "workload": _workload(options, options.work, filled.messages, filled.octets / filled.messages),
+            "stages": {stage: figure.to_json() for stage, figure in found.items()},
+            "percent_of_roofline": round(100 * found[figures.BOTH].share, 1),
+            "rounds": [{stage: one.to_json() for stage, one in taken.items()} for taken in rounds],
+            "found": [one.to_json() for one in self._found],
+            "holds": all(one.holds(self._data) for one in self._found),
+        }
+
+    def _round(self, number: int) -> Round:
         """Everything once, on the same topics."""
         tell = self._teller(number)
         tell(figures.ROOFLINE)
@@ -163,11 +212,11 @@ class _Bench:
             taken[figures.NORMALISE] = alone.normalise()
             tell(figures.RECONCILE)
             taken[figures.RECONCILE] = alone.reconcile()
-            self.found.append(alone.found(self.data))
+            self._found.append(alone.found(self._data))
         with share(self._deployment("both", number), self._options.workers) as both:
             tell(figures.BOTH)
             taken[figures.BOTH] = both.both()
-            self.found.append(both.found(self.data))
+            self._found.append(both.found(self._data))
         return taken
 
     def _teller(self, number: int) -> Callable[[str], None]:
@@ -193,13 +242,13 @@ class _Bench:
         if isinstance(told, str):
             raise BrokerError(told)
         first, last = told
-        return Measured(len(self.data), last.wall - first.wall, {figures.ROOFLINE: Used.between(first, last)})
+        return Measured(len(self._data), last.wall - first.wall, {figures.ROOFLINE: Used.between(first, last)})
 
 
 @contextmanager
 def _topology(options: Options, cluster: Cluster, prefix: str) -> Iterator[TopologyPlan]:
     """The plan, from a file as a user would write it; it stays with ``--keep``."""
-    text = topology.text(options.encoding, (f"{prefix}.source", f"{prefix}.target"), prefix, cluster.name)
+    text = topology.text(options.work, options.encoding, (f"{prefix}.source", f"{prefix}.target"), prefix, cluster.name)
     with tempfile.TemporaryDirectory(prefix="stream-recon-") as directory:
         path = Path(f"{prefix}.yaml") if options.keep else Path(directory) / "bench.yaml"
         write(path, [text.encode()])
@@ -211,21 +260,18 @@ def _topology(options: Options, cluster: Cluster, prefix: str) -> Iterator[Topol
 # ---- what is said ------------------------------------------------------------------------------------------------------
 
 
-def _result(options: Options, filled: produce.Filled, rounds: list[Round], run: _Bench) -> dict[str, Any]:
-    found = figures.figures(rounds)
-    work = {**asdict(options.work), "format": options.encoding, "schema": options.schema, "workers": options.workers}
+def _heading(options: Options) -> dict[str, Any]:
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "command": options.command,
         "machine": figures.machine(),
         "versions": figures.versions(),
-        "workload": {**work, "messages": filled.messages, "octets_a_value": round(filled.octets / filled.messages, 1)},
-        "stages": {stage: figure.to_json() for stage, figure in found.items()},
-        "percent_of_roofline": round(100 * found[figures.BOTH].share, 1),
-        "rounds": [{stage: one.to_json() for stage, one in taken.items()} for taken in rounds],
-        "found": [one.to_json() for one in run.found],
-        "holds": all(one.holds(run.data) for one in run.found),
     }
+
+
+def _workload(options: Options, work: Workload, messages: int, octets: float) -> dict[str, Any]:
+    told = {**asdict(work), "format": options.encoding, "schema": options.schema, "workers": options.workers}
+    return {**told, "messages": messages, "octets_a_value": round(octets, 1)}
 
 
 def heading(result: Mapping[str, Any]) -> str:

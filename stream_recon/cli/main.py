@@ -213,6 +213,17 @@ def bench(
     schema: Annotated[bool, typer.Option("--schema", help="debezium-json with schemas embedded.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes of each stage.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="How often; the figures are medians.")] = 1,
+    window: Annotated[int, typer.Option(min=1, help="Seconds of a window.")] = 10,
+    settle: Annotated[int, typer.Option(min=2, help="Seconds to settle.")] = 30,
+    live: Annotated[
+        int | None,
+        typer.Option(
+            min=5, metavar="SECONDS", help="Rows come in real time, measured for so long: latency, and what workers use."
+        ),
+    ] = None,
+    catch_up: Annotated[
+        int, typer.Option("--catch-up", min=0, metavar="SECONDS", help="With --live: then so long without the service.")
+    ] = 0,
     digest_partitions: Annotated[int | None, typer.Option(min=1, max=4096, help="Partitions of the digest log.")] = None,
     bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The broker; default: KAFKA_BOOTSTRAP.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON there, too.")] = None,
@@ -223,9 +234,9 @@ def bench(
     from stream_recon.bench.data import Workload
     from stream_recon.cli import benching
 
-    work = Workload(messages, keys, partitions, faults, rate)
+    work = Workload(messages, keys, partitions, faults, rate, window, settle)
     options = benching.Options(
-        work, encoding, schema, workers, rounds, digest_partitions, bootstrap, out, keep=keep, as_json=as_json
+        work, encoding, schema, workers, rounds, live, catch_up, digest_partitions, bootstrap, out, keep=keep, as_json=as_json
     )
     raise typer.Exit(benching.bench(options))
 

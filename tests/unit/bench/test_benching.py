@@ -14,11 +14,20 @@ def test_the_command_says_what_is_not_usual() -> None:
     )
 
 
+def test_the_command_of_a_live_run_names_no_messages() -> None:
+    options = Options(Workload(rate=500, window=1, settle=3), live=60, catch_up=30)
+    assert options.command == (
+        "stream-recon bench --rate 500 --window 1 --settle 3 --format json --workers 1 --live 60 --catch-up 30"
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
         (Options(Workload(), "avro"), "--format avro: expected json or debezium-json"),
         (Options(Workload(), "json", schema=True), "--schema"),
+        (Options(Workload(settle=1)), "--settle 1: the target is written up to 2 s later"),
+        (Options(Workload(), catch_up=5), "--catch-up: .* add --live"),
         (Options(Workload()), "KAFKA_BOOTSTRAP"),
     ],
 )

@@ -9,18 +9,19 @@ import pytest
 from stream_recon.bench.data import (
     MISMATCH,
     MISSING,
-    SETTLE_US,
     SKEW_US,
     STALE,
     UNEXPECTED,
-    WINDOW_US,
     Plan,
     Rows,
     Workload,
     planned,
+    shifted,
 )
+from stream_recon.limits import MICROS
 
 WORK = Workload(messages=60_000, keys=10_000, faults=0.004, rate=200)
+SHORT = replace(WORK, window=1, settle=3)
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +68,19 @@ def test_the_target_is_written_later_and_keeps_each_key_in_order(plan: Plan) -> 
     assert np.all(np.diff(target.time[order])[same_key] >= 0)
 
 
-def test_what_differs_window_by_window_is_what_was_planted(plan: Plan) -> None:
+@pytest.mark.parametrize(("work", "by"), [(WORK, 0), (SHORT, 0), (SHORT, 987_654 * MICROS)])
+def test_what_differs_window_by_window_is_what_was_planted(work: Workload, by: int) -> None:
     """The rule of DESIGN 3.5, key by key: T(e + settle) is S(e) or a row of S in [e, e + settle + clock_skew)."""
+    plan, window, settle = shifted(planned(work), by), work.window * MICROS, work.settle * MICROS
     sides = [histories(plan.source), histories(plan.target)]
     found: dict[int, int] = {}
     differs: dict[int, bool] = {}
-    windows = {(time // WINDOW_US * WINDOW_US, key) for side in sides for key, rows in side.items() for time, _ in rows}
+    windows = {(time // window * window, key) for side in sides for key, rows in side.items() for time, _ in rows}
     for start, key in sorted(windows):
-        end = start + WINDOW_US
+        end = start + window
         source, target = (side.get(key, []) for side in sides)
-        stands = standing(target, end + SETTLE_US)
-        ahead = [row for time, row in source if end <= time < end + SETTLE_US + SKEW_US]
+        stands = standing(target, end + settle)
+        ahead = [row for time, row in source if end <= time < end + settle + SKEW_US]
         differs[key] = stands not in [standing(source, end), *ahead]
         if differs[key]:
             found.setdefault(key, start)

@@ -60,7 +60,7 @@ def test_chunks_are_the_whole_in_order(monkeypatch: pytest.MonkeyPatch, plan: Pl
 @pytest.mark.parametrize(("encoding", "schema"), FORMS)
 def test_the_engine_finds_what_was_planted(tmp_path: Path, plan: Plan, encoding: str, schema: bool) -> None:
     path = tmp_path / "bench.yaml"
-    path.write_text(topology.text(encoding, ("from", "to"), "bench", "localhost:9092"), encoding="utf-8")
+    path.write_text(topology.text(Workload(), encoding, ("from", "to"), "bench", "localhost:9092"), encoding="utf-8")
     sides = {
         "source": recorded(tmp_path, "from", plan.source, encoding, schema),
         "target": recorded(tmp_path, "to", plan.target, encoding, schema),

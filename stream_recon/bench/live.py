@@ -1,0 +1,137 @@
+"""The service while rows come in real time: how long certificates take, what it uses, how it catches up after it stood still.
+
+Paced, a thread a side ──> topics ──> workers, as ``run`` has them ──> audit topic ──> Certificates, a thread
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Final
+
+import orjson
+from confluent_kafka import TopicPartition
+
+from stream_recon.adapters.kafka.peek import SETTINGS
+from stream_recon.bench.data import Plan
+from stream_recon.bench.figures import Used
+from stream_recon.bench.found import Found, compared, micros_of
+from stream_recon.bench.pace import micros
+from stream_recon.bench.workers import Sample, Workers
+from stream_recon.cli import collecting
+from stream_recon.cli.deployment import Deployment
+from stream_recon.cli.worker import Task, normalising, reconciling
+from stream_recon.service.job import Opened
+from stream_recon.service.report import NormaliseReport
+
+_TAKE: Final = 1_000
+_WAIT_SECONDS: Final = 0.05
+_STAGES: Final = {"normalise": normalising, "reconcile": reconciling}
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One window of one chain, as a reader of committed messages got it; times in µs. ``windows``: more than one for a run of
+    empty ones.
+    """
+
+    came: int
+    chain: str
+    end: int
+    windows: int
+    body: Mapping[str, Any]
+
+
+class Outputs(Thread):
+    """Follows what is put out, until it is stopped."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        super().__init__(name="reads outputs", daemon=True)
+        self.certificates: list[Certificate] = []
+        self.discrepancies: list[bytes] = []
+        self._names = deployment.names
+        places = collecting.output_ends(deployment.cluster, deployment.names)
+        self._consumer = deployment.cluster.consumer({**SETTINGS, "enable.partition.eof": False})
+        self._consumer.assign([TopicPartition(*place, end) for place, end in places.items()])
+        self._over = Event()
+
+    def run(self) -> None:
+        """The thread."""
+        while not self._over.is_set():
+            for message in self._consumer.consume(_TAKE, _WAIT_SECONDS):
+                came, value = micros(), message.value() or b""
+                if message.error() is not None:  # a broker that is away passes: what does not come is missed in the end
+                    continue
+                if message.topic() == self._names.audit:
+                    self._take(came, orjson.loads(value))
+                elif message.topic() == self._names.discrepancies:
+                    self.discrepancies.append(value)
+        self._consumer.close()
+
+    def _take(self, came: int, body: Mapping[str, Any]) -> None:
+        if body["type"] == "window":
+            end = micros_of(body["window"]["end"])
+            self.certificates.append(Certificate(came, body["chain"], end, body["windows"], body))
+
+    def ended(self, last: int, chains: int) -> bool:
+        """Whether so many chains are certified up to ``last`` (µs)."""
+        reached: dict[str, int] = {}
+        for one in list(self.certificates):
+            reached[one.chain] = max(reached.get(one.chain, 0), one.end)
+        return len(reached) >= chains and min(reached.values()) >= last
+
+    def stop(self) -> None:
+        """Returns when it has ended."""
+        self._over.set()
+        self.join()
+
+
+class Service:
+    """The workers, started and stopped as often as one likes. ``count``: of each stage."""
+
+    def __init__(self, deployment: Deployment, opened: Opened, state: Path, count: int) -> None:
+        self._deployment = deployment
+        self._opened = opened
+        self._state = state
+        self._count = count
+        self.workers: Workers[Task] = Workers()
+
+    def start(self) -> None:
+        """Starts them."""
+        names, settings = self._deployment.names, tuple(sorted(self._deployment.cluster.settings.items()))
+        self.workers = Workers()
+        for stage, work in _STAGES.items():
+            for number in range(self._count):
+                name = f"{stage}-{number}"
+                self.workers.start(name, work, Task(stage, name, None, names, settings, (self._opened,), self._state))
+
+    def wait(self, seconds: float) -> Mapping[str, Sample]:
+        """Lets them work so long; returns what they said last."""
+        until = time.monotonic() + seconds
+        self.workers.until(lambda _: time.monotonic() >= until)
+        return self.workers.samples
+
+
+def used(before: Mapping[str, Sample], after: Mapping[str, Sample]) -> dict[str, Used]:
+    """What each worker used between two moments."""
+    return {name: Used.between(before[name].now, after[name].now) for name in sorted(before)}
+
+
+def taken(samples: Mapping[str, Sample]) -> int:
+    """Messages that were read."""
+    return sum(s.taken for s in samples.values() if isinstance(s.report, NormaliseReport))
+
+
+def found(
+    plan: Plan, discrepancies: Sequence[bytes], certificates: Sequence[Certificate], samples: Mapping[str, Sample]
+) -> Found:
+    """What was said, against what was planted."""
+    counts = [one.body["counts"] for one in certificates]
+    rows = {name: sum(c[name] for c in counts) for name in ("source_rows", "target_rows", "late", "dead_letters")}
+    doubtful = sum(one.body["verdict"] == "inconclusive" for one in certificates)
+    partition = {"rows": rows["source_rows"] + rows["target_rows"], "late": rows["late"], "dead_letters": rows["dead_letters"]}
+    singly = sum(s.report.singly for s in samples.values() if isinstance(s.report, NormaliseReport))
+    return compared(plan, discrepancies, {"partitions": [partition], "windows": {"inconclusive": doubtful}}, singly)
