@@ -26,6 +26,9 @@ BLOCK_ROWS = 4_000
 FLUSH_SECONDS = 0.25
 """A block waits at most so long for more rows (DESIGN section 2)."""
 
+FEW_MESSAGES = 40
+"""Up to so many are decoded one by one: at 0.1 ms each, columns would cost more (2 to 7 ms a batch, by their number)."""
+
 PENDING_BYTES = 64 * 1024**2
 """Blocks that normalise may have on their way, not yet acknowledged: beyond, it reads no further."""
 

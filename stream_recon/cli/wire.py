@@ -21,7 +21,7 @@ from stream_recon.engine.pipeline import AUDIT, DEAD_LETTERS, DIGESTS, DISCREPAN
 from stream_recon.engine.replay import Recorded, bodies, run, summarise
 from stream_recon.engine.summary import Summary
 from stream_recon.errors import ConfigError, StateError, Undelivered
-from stream_recon.limits import BLOCK_ROWS
+from stream_recon.limits import BLOCK_ROWS, FEW_MESSAGES
 from stream_recon.model.messages import Upstream
 from stream_recon.model.plan import FeedPlan, SidePlan, TopologyPlan
 from stream_recon.normalise.columnar import ColumnarDecoder
@@ -37,7 +37,7 @@ Report = Callable[[str, int, int], None]
 def decoder(feed: FeedPlan) -> Decoder:
     """The decoder that a feed gets."""
     book = book_of(feed)
-    return ColumnarDecoder(feed, ReferenceDecoder(feed, book), book)
+    return ColumnarDecoder(feed, ReferenceDecoder(feed, book), book, few=FEW_MESSAGES)
 
 
 def replay(

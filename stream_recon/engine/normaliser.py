@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -203,7 +204,7 @@ class Normaliser:
             [t.set_column(0, self._schema.field(0), _constant(i, len(t), pa.uint16())) for i, t in enumerate(tables)]
         ).combine_chunks()
         batch = rows.to_batches()[0] if len(rows) else pa.RecordBatch.from_pylist([], schema=self._schema)
-        blocks = [self._block(home, ranges, part) for home, part in enumerate(self._split(batch))]
+        blocks = self._blocks(ranges, batch)
         for upstream in touched:
             self._sent[upstream] = self._progress[upstream].position
         for pending in (self._pending, *self._said):
@@ -292,11 +293,19 @@ class Normaliser:
             tuple(sorted(self._schemas.get(upstream, ()))),
         )
 
-    def _block(self, home: int, ranges: Sequence[Range], rows: pa.RecordBatch) -> Block:
-        """The block of one digest partition: what is counted once stands in each partition's home only."""
-        mine = [home_partition(r.upstream, self._parallelism) == home for r in ranges]
-        kept = (r if m else replace(r, counts=None, repeated=0, undecodable=()) for r, m in zip(ranges, mine, strict=True))
-        return Block(self._topology, tuple(kept), rows, generation=self._generation)
+    def _blocks(self, ranges: Sequence[Range], rows: pa.RecordBatch) -> list[Block]:
+        """One for each digest partition: what is counted once stands in each upstream partition's home only."""
+        homes = [home_partition(r.upstream, self._parallelism) for r in ranges]
+        bare = [replace(r, counts=None, repeated=0, undecodable=()) for r in ranges]
+        return [
+            Block(
+                self._topology,
+                tuple(full if home == mine else less for full, less, mine in zip(ranges, bare, homes, strict=True)),
+                part,
+                generation=self._generation,
+            )
+            for home, part in enumerate(self._split(rows))
+        ]
 
     def _split(self, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
         """Rows by digest partition; a truncate goes to each."""
@@ -304,8 +313,13 @@ class Normaliser:
             return [rows]
         everywhere = rows.column("key").is_null().to_numpy(zero_copy_only=False)
         high = keys(rows.column("key")).view(">u8")[::2]
-        place = (high % np.uint64(self._parallelism)).astype(np.int64)
-        return [rows.filter(pa.array((place == home) | everywhere)) for home in range(self._parallelism)]
+        place = (high % np.uint64(self._parallelism)).astype(np.uint16)
+        if everywhere.any():
+            return [rows.filter(pa.array((place == home) | everywhere)) for home in range(self._parallelism)]
+        order = np.argsort(place, kind="stable")
+        bounds = np.searchsorted(place[order], np.arange(self._parallelism + 1)).tolist()
+        sorted_ = rows.take(pa.array(order))
+        return [sorted_.slice(start, stop - start) for start, stop in pairwise(bounds)]
 
 
 def _mark(key: bytes, text: bytes | None, time: int, offset: int, flag: Flag) -> dict[str, object]:

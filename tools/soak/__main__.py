@@ -68,7 +68,7 @@ class Soak:
         self._writer = Writer(brokers.bootstrap, f"{PREFIX}-rows-", self._table)
         topology = _topology(place / "soak.yaml", self._writer.topics)
         self._runs = [
-            Run(name, bootstrap, topology, place, workers=options.workers, digest_partitions=HOMES)
+            Run(name, bootstrap, [topology], place, workers=options.workers, digest_partitions=HOMES)
             for name, bootstrap in (("steady", brokers.by_doors), ("victim", brokers.bootstrap))
         ]
         self._reader = Reader(brokers.bootstrap, OUTPUTS)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +33,17 @@ class Use:
 class Run:
     """Started, killed and started again under one name; ``state``: where it keeps its state."""
 
-    def __init__(self, name: str, bootstrap: str, topology: Path, place: Path, *, workers: int, digest_partitions: int) -> None:
+    def __init__(
+        self, name: str, bootstrap: str, topologies: Sequence[Path], place: Path, *, workers: int, digest_partitions: int
+    ) -> None:
         self.name = name
         self.state = place / f"{name}-state"
         self.log = place / f"{name}.log"
         with socket.socket() as some:
             some.bind(("127.0.0.1", 0))
             self._port: int = some.getsockname()[1]
-        self._command = [sys.executable, "-m", "stream_recon", "run", str(topology), "--name", name, "--workers", str(workers)]
+        self._command = [sys.executable, "-m", "stream_recon", "run", *map(str, topologies)]
+        self._command += ["--name", name, "--workers", str(workers)]
         self._command += ["--state", str(self.state), "--metrics", f"127.0.0.1:{self._port}", "--every", "60"]
         self._command += ["--digest-partitions", str(digest_partitions)]
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), "KAFKA_BOOTSTRAP": bootstrap}

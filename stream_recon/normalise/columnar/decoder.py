@@ -33,9 +33,12 @@ class Statistics:
 class ColumnarDecoder:
     """Gives the same bytes as the reference decoder. Holds templates and a DataFusion session: one for each thread."""
 
-    def __init__(self, feed: FeedPlan, reference: ReferenceDecoder, book: SchemaBook | None = None) -> None:
-        """``book``: the schemas that messages name."""
+    def __init__(self, feed: FeedPlan, reference: ReferenceDecoder, book: SchemaBook | None = None, *, few: int = 0) -> None:
+        """``book``: the schemas that messages name. ``few``: batches of up to so many messages are left to the reference decoder,
+        which takes them sooner: columns cost milliseconds a batch, however short they are.
+        """
         self._reference = reference
+        self._few = few
         self._schema = rows_schema(len(feed.large_columns))
         self._rows = RowMaker(feed, book) if RowMaker.can(feed) else None
         self._vectorised = 0
@@ -45,6 +48,8 @@ class ColumnarDecoder:
         """Every message becomes rows, a control record or a dead letter, in the order of the batch."""
         if self._rows is None:
             self._handed_over += len(messages)
+            return self._reference.decode(messages)
+        if len(messages) <= self._few:
             return self._reference.decode(messages)
         batches, sure, named = self._rows.rows(messages)
         left = np.flatnonzero(~sure)
@@ -64,7 +69,7 @@ class ColumnarDecoder:
 
     @property
     def singly(self) -> int:
-        """Messages that were handed over."""
+        """Messages that were handed over, as columns cannot do them."""
         return self._handed_over
 
     def statistics(self) -> Statistics:

@@ -40,16 +40,17 @@ def stretch(r: random.Random, place: Upstream, first: int) -> Messages:
     return Messages(place, offset.astype(np.int64), offset.astype(np.int64) + 10**12, keys, values)
 
 
-def normaliser() -> Normaliser:
-    decoder = ColumnarDecoder(PLAN, ReferenceDecoder(PLAN))
+def normaliser(few: int = 0) -> Normaliser:
+    decoder = ColumnarDecoder(PLAN, ReferenceDecoder(PLAN), few=few)
     clock = FeedClock(5_000_000, 3_600_000_000, bare_nulls=False)
     return Normaliser("orders", decoder, clock, {place: Progress(0) for place in PLACES}, parallelism=2)
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_together_or_one_by_one(seed: int) -> None:
+    """And whether few messages are left to the reference decoder or none."""
     r = random.Random(seed)
-    together, alone = normaliser(), normaliser()
+    together, alone = normaliser(few=20), normaliser()
     position = dict.fromkeys(PLACES, 0)
     for _ in range(3):
         stretches = [stretch(r, place, position[place]) for place in r.sample(PLACES, r.randint(1, 3))]
