@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -40,21 +41,22 @@ def simulate(options: Options) -> int:
     plan = None if options.topology is None else synthetic(load_topology(options.topology))
     trial = partial(_tried, plan=plan)
     failed: list[Verdict] = []
-    kills = said = 0
+    said, faults = 0, Counter[str]()
     seeds = range(options.first, options.first + options.seeds)
     with ProgressReport(silent=options.as_json) as report:
         for done, verdict in enumerate(_each(trial, seeds, options.workers), 1):
-            kills, said = kills + verdict.kills, said + verdict.said
+            said += verdict.said
+            faults.update(dict(verdict.faults))
             report("seeds", done, options.seeds)
             if verdict.broken:
                 failed.append(verdict)
                 if not options.as_json:
                     say(f"seed {verdict.seed}: {verdict.broken[0]}")
     if options.as_json:
-        told = {"seeds": options.seeds, "first": options.first, "kills": kills, "events": said}
+        told = {"seeds": options.seeds, "first": options.first, "faults": dict(faults.most_common()), "events": said}
         print_json(told | {"failed": [asdict(v) for v in failed]})
     else:
-        _print(options, failed, kills)
+        _print(options, failed, faults)
     return EXIT_FAILED if failed else EXIT_FINE
 
 
@@ -72,10 +74,12 @@ def _each(trial: partial[Verdict], seeds: Iterable[int], workers: int | None) ->
         yield from pool.imap_unordered(trial, seeds, chunksize=4)
 
 
-def _print(options: Options, failed: list[Verdict], kills: int) -> None:
+def _print(options: Options, failed: list[Verdict], faults: Counter[str]) -> None:
     for verdict in failed[:_SHOWN]:
         text = "\n".join([f"seed {verdict.seed}:", *(f"  {line}" for line in (*verdict.log, *verdict.broken))])
         where = "" if options.topology is None else f" {options.topology}"
         print_text(f"{text}\n  again: stream-recon simulate{where} --from {verdict.seed} --seeds 1")
     good = options.seeds - len(failed)
-    print_text(f"{good} of {options.seeds} seeds kept every law, workers were killed {kills} times")
+    print_text(
+        f"{good} of {options.seeds} seeds kept every law", *(f"{count:9,}  {kind}" for kind, count in faults.most_common())
+    )

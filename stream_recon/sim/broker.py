@@ -215,7 +215,7 @@ class Broker:
         """Aborts transactions that are open for longer, and fences who began them."""
         for transaction in list(self.ongoing.values()):
             if not transaction.decided and self.world.now - transaction.began > seconds * SECOND:
-                self.world.say(f"transaction of {transaction.id} is too old: aborted")
+                self.world.fault("a transaction is too old", f"transaction of {transaction.id} is too old: aborted")
                 self.epochs[transaction.id] += 1
                 self.finish(transaction, commit=False)
 

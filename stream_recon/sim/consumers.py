@@ -55,7 +55,7 @@ class SimConsumer:
         assert me is not None
         if me.id not in group.members:
             lost, me.owned = sorted(me.owned), set()
-            self._world.say(f"{me.id} of {self._group} was dropped, with {lost}")
+            self._world.fault("a group drops a member", f"{me.id} of {self._group} was dropped, with {lost}")
             self._join()
             if lost:
                 self._calls["on_lost"](self, _parts(lost))

@@ -86,6 +86,8 @@ class DiskStore(MemoryStore):
         self._world = world
         self._disk = disk
         disk.sync(world.random.randrange(len(disk.unsynced) + 1))
+        if disk.unsynced:
+            world.fault("a disk loses writes", f"a disk has lost its last {len(disk.unsynced)} writes")
         disk.unsynced.clear()
         super().__init__(dict(disk.values))
 

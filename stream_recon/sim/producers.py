@@ -157,7 +157,7 @@ class SimProducer:
         if way == "good":
             self._finish(transaction)
             return
-        self._world.say(f"{self._id}: the end of a transaction is {way}")
+        self._world.fault(f"the end of a transaction is {way}", f"{self._id}: the end of a transaction is {way}")
         if way == "unheard":
             self._finish(transaction)
         elif way == "slow":  # decided, and not done yet

@@ -69,14 +69,14 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``broken``: the laws that do not hold, in words; none: all is well. ``log``: what happened. ``said``: events that were put
-    out; ``outputs``: SHA-256 over them.
+    """``broken``: the laws that do not hold, in words; none: all is well. ``log``: what happened. ``faults``: how often what
+    went wrong. ``said``: events that were put out; ``outputs``: SHA-256 over them.
     """
 
     seed: int
     broken: tuple[str, ...]
     log: tuple[str, ...]
-    kills: int
+    faults: tuple[tuple[str, int], ...]
     said: int
     outputs: str
 
@@ -138,7 +138,6 @@ class Trial:
         self.broker = Broker(self.world)
         self.setting = setting
         self.names = Names("sim")
-        self.kills = 0
         self.lost: set[Place] = set()
         self.cluster = SimCluster(self.world, self.broker)
         self._disks: dict[tuple[str, int], Disk] = {}
@@ -221,7 +220,8 @@ class Trial:
             r.value or b"" for t in (self.names.discrepancies, self.names.audit) for r in self.broker.read((t, 0), 0, 1 << 40)[0]
         ]
         outputs = hashlib.sha256(b"\n".join(bodies)).hexdigest()
-        return Verdict(self.world.seed, broken_laws, tuple(self.world.log), self.kills, len(bodies), outputs)
+        faults = tuple(sorted(self.world.faults.items()))
+        return Verdict(self.world.seed, broken_laws, tuple(self.world.log), faults, len(bodies), outputs)
 
     def _run(self) -> list[str]:
         world, setting = self.world, self.setting
@@ -262,16 +262,15 @@ class Trial:
         random = world.random
         for process in running:
             if random.random() < faults.kills / len(running):
-                self.kills += 1
                 process.doomed = random.randrange(60)
             elif random.random() < faults.freezes / len(running):
                 world.freeze(process, random.choice((0.5, 4.0, 14.0)))
         if random.random() < faults.absences:
-            world.say("the brokers are away")
+            world.fault("the brokers are away", "the brokers are away")
             self.broker.away_until = world.now + random.randrange(1, 4) * SECOND
         if random.random() < faults.widenings:
             topic = random.choice(sorted({t for s in self.setting.plan.sides for t in s.topics}))
-            world.say(f"{topic} gets a partition more")
+            world.fault("a partition more", f"{topic} gets a partition more")
             self.broker.widen(topic)
         if (
             random.random() < faults.retentions and world.now < self.input.last
@@ -287,7 +286,7 @@ class Trial:
         log = self.broker.topics[topic].logs[number]
         if log.end > log.begin:
             begin = random.randrange(log.begin, log.end) + 1
-            self.world.say(f"retention takes {topic}/{number} up to {begin}")
+            self.world.fault("retention takes rows", f"retention takes {topic}/{number} up to {begin}")
             self.broker.retain((topic, number), begin)
             self.lost.add((topic, number))
 

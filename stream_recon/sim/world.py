@@ -7,6 +7,7 @@ it was about to do is then not done, or is done and it never hears of it.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
@@ -81,6 +82,8 @@ class World:
         self.now = BEGAN
         self.processes: list[Process] = []
         self.log: list[str] = []
+        self.faults: Counter[str] = Counter()
+        """What went wrong, by kind, and how often."""
         self.calm = False
         """No more faults: what was broken is mended and the rest must come to its end."""
         self._events: list[tuple[int, int, Callable[[], None]]] = []
@@ -145,14 +148,14 @@ class World:
         if process.dead or process.ended:
             return
         process.dead = True
-        self.say(f"{process.name} is killed {where}".rstrip())
+        self.fault("a worker is killed", f"{process.name} is killed {where}".rstrip())
         for act in process.on_death:
             act()
 
     def freeze(self, process: Process, seconds: float) -> None:
         """``SIGSTOP``, and ``SIGCONT`` later."""
         process.frozen_until = self.now + round(seconds * SECOND)
-        self.say(f"{process.name} stands still for {seconds:.1f} s")
+        self.fault("a worker stands still", f"{process.name} stands still for {seconds:.1f} s")
         for act in process.on_freeze:
             act(seconds)
 
@@ -168,6 +171,11 @@ class World:
     def say(self, text: str) -> None:
         """Notes what happened."""
         self.log.append(f"{(self.now - BEGAN) / SECOND:9.3f} {text}")
+
+    def fault(self, kind: str, text: str) -> None:
+        """Notes and counts what went wrong."""
+        self.faults[kind] += 1
+        self.say(text)
 
     def turn(self) -> None:
         """One process runs until it waits; or time passes to when something is due."""
