@@ -8,6 +8,7 @@ What cannot be set up is an error: a peer that is missing would look like one th
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -21,6 +22,13 @@ from tools.programs import run
 
 POM: Final = HERE / "java" / "pom.xml"
 _PYTHON: Final[tuple[str, ...]] = ("faust", "quix")
+_STRICTLY: Final = (
+    "--strict",
+    "--allow-untyped-decorators",
+    "--allow-untyped-calls",
+    "--config-file=",
+    "--explicit-package-bases",
+)
 _JAVA: Final = {"streams": "Kafka Streams, 90 MB", "flink": "Flink, 150 MB"}
 
 
@@ -60,14 +68,8 @@ def check(kinds: Iterable[str]) -> None:
     for kind in _PYTHON:
         if kind in given.paths:
             program = HERE / "engines" / f"{kind}_app.py"
-            options = [
-                "--strict",
-                "--allow-untyped-decorators",
-                "--allow-untyped-calls",
-                "--config-file=",
-                "--explicit-package-bases",
-            ]
-            said = run([sys.executable, "-m", "mypy", *options, f"--python-executable={given.paths[kind]}", str(program)])
+            command = [sys.executable, "-m", "mypy", *_STRICTLY, f"--python-executable={given.paths[kind]}", str(program)]
+            said = run(command, {**os.environ, "MYPYPATH": str(program.parent)})
             if said:
                 raise PeerError(f"{program.name} does not pass mypy:\n{said}")
 
