@@ -21,8 +21,8 @@ OUT_OF_ORDER_US: Final = 5 * MICROS
 
 IDLE_PARTITION: Final = 3
 _APART_US: Final = 60 * MICROS
-_EXERCISE: Final = Workload(messages=120_000, rate=400)
-"""Slow rows, so that there are windows enough before the target stalls: 150 s of event time."""
+_EXERCISE: Final = Workload(messages=20_000, rate=60, faults=0.006)
+"""Slow rows, so that there are windows enough before the target stalls: 166 s of event time."""
 _STALLS_AFTER: Final = 0.6
 
 Verdict = tuple[int, int]
