@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -54,15 +55,18 @@ class Run:
     def __init__(self, bench: Bench, engines: Sequence[Engine], size: int) -> None:
         self._bench, self._engines, self._size = bench, engines, size
         self._filled: dict[int, Filled] = {}
+        self.failed: dict[str, str] = {}
+        """Engines that ended by themselves or did not finish, and why. The others go on without them."""
 
     def round(self, number: int) -> report.Round:
         """Every engine at its sizes; every second round backwards."""
-        order = [(e, s) for e in self._engines if e.timed for s in self._sizes(e)]
+        order = [(e, s) for e in self._engines if e.timed and e.name not in self.failed for s in self._sizes(e)]
         step = -1 if number % 2 else 1
         taken: dict[str, list[report.Pair]] = {engine.name: [] for engine, _ in order}
         for engine, (small, large) in order[::step]:
-            of = {messages: self._timed(engine, messages) for messages in (small, large)[::step]}
-            taken[engine.name].append(report.Pair((small, large), of[small], of[large]))
+            with self._noting(engine):
+                of = {messages: self._timed(engine, messages) for messages in (small, large)[::step]}
+                taken[engine.name].append(report.Pair((small, large), of[small], of[large]))
         return taken
 
     def exercises(self) -> dict[str, dict[str, Outcome]]:
@@ -72,10 +76,19 @@ class Run:
             filled = self._bench.fill(name.replace(" ", "-"), one)
             found[name] = {}
             for engine in self._engines:
-                if engine.exercised:
-                    found[name][engine.name] = outcome = self._bench.exercised(engine, filled, _EXERCISE_S)
-                    say(f"{name}: {engine.name}: {outcome.said}")
+                if engine.exercised and engine.name not in self.failed:
+                    with self._noting(engine):
+                        found[name][engine.name] = outcome = self._bench.exercised(engine, filled, _EXERCISE_S)
+                        say(f"{name}: {engine.name}: {outcome.said}")
         return found
+
+    @contextmanager
+    def _noting(self, engine: Engine) -> Iterator[None]:
+        try:
+            yield
+        except fetching.PeerError as error:
+            say(str(error))
+            self.failed[engine.name] = str(error)
 
     def _sizes(self, engine: Engine) -> list[report.Sizes]:
         """Ours is run at all sizes at which others are, so that each ratio is of equal work."""
@@ -148,13 +161,14 @@ def main() -> int:
 
 
 def measure(options: argparse.Namespace, engines: Sequence[Engine], kinds: set[str]) -> int:
-    """Measures and shows; 1 if ours said what is not true."""
+    """Measures and shows; 1 if an engine failed, or ours said what is not true."""
     tools = fetching.tools(kinds)
     with Broker(settings={"log.retention.ms": "-1"}) as broker:  # event time is long ago
         run = Run(Bench(broker.bootstrap, tools, options.patience), engines, options.size)
         rounds = [] if options.no_timing else [run.round(number) for number in range(options.rounds)]
         exercised = {} if options.no_exercises else run.exercises()
-    found = report.figures(rounds) if rounds else []
+    found = report.figures(rounds, run.failed)
+    exercised = {name: {e: one for e, one in of.items() if e not in run.failed} for name, of in exercised.items()}
     result = {
         "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
@@ -163,10 +177,12 @@ def measure(options: argparse.Namespace, engines: Sequence[Engine], kinds: set[s
         "engines": {engine.name: engine.keeps for engine in engines},
         "figures": [one.to_json() for one in found],
         "exercises": {name: {e: o.to_json() for e, o in of.items()} for name, of in exercised.items()},
+        "failed": run.failed,
         "round_count": len(rounds),
         "rounds": [{name: [pair.to_json() for pair in pairs] for name, pairs in one.items()} for one in rounds],
     }
     tables = [report.table(found, ENGINES)] * bool(found) + [report.exercises(exercised)] * bool(exercised)
+    tables += [[f"Failed, and not in the tables: {', '.join(run.failed)}."]] * bool(run.failed)
     print("\n\n".join("\n".join(lines) for lines in tables))
     data = orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     if options.out:
@@ -179,7 +195,7 @@ def measure(options: argparse.Namespace, engines: Sequence[Engine], kinds: set[s
     wrong = [one for one in said if one["found"] != one["planted"] or one["invented"]]
     if wrong:
         say(f"ours said what is not true: {wrong}")
-    return 1 if wrong else 0
+    return 1 if wrong or run.failed else 0
 
 
 if __name__ == "__main__":

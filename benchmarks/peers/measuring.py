@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -126,14 +125,14 @@ class Bench:
 
     def _run(self, engine: Engine, filled: Filled, patience: float) -> Outcome:
         name = f"peers-{engine.kind}-{uuid.uuid4().hex[:8]}"
-        with tempfile.TemporaryDirectory(prefix="peers-") as directory:
+        # What was killed may still be writing when its directory is deleted.
+        with tempfile.TemporaryDirectory(prefix="peers-", ignore_cleanup_errors=True) as directory:
             place = Path(directory)
             try:
                 return self._watched(engine, filled, name, place, patience)
             finally:
                 there = self._cluster.admin.list_topics(timeout=30).topics
                 self._topics.delete([topic for topic in there if name in topic])
-                shutil.rmtree(place / "state", ignore_errors=True)  # what is killed may leave files that nobody else deletes
 
     def _watched(self, engine: Engine, filled: Filled, name: str, place: Path, patience: float) -> Outcome:
         state, output = place / "state", f"{name}.discrepancies"
@@ -157,7 +156,7 @@ class Bench:
                     done = now, use.cpu
                 if done is not None and now > done[0] + _GRACE_S:
                     break
-            size = sum(p.stat().st_size for p in state.rglob("*") if p.is_file())
+            size = _octets(state)
         wall, cpu = round(done[0], 2), round(done[1], 2)
         mega = peak / MICROS, size / MICROS
         job = filled.job
@@ -183,6 +182,16 @@ class Bench:
             yield _Listener(consumer, self._topics, topic)
         finally:
             consumer.close()
+
+
+def _octets(directory: Path) -> int:
+    """Of all its files."""
+    total = 0
+    for at, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):  # gone meanwhile
+                total += (Path(at) / name).stat().st_size
+    return total
 
 
 class _Listener:

@@ -6,7 +6,7 @@ million messages cost. A ratio is to ours over the same two sizes in the same ro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Final
@@ -71,9 +71,11 @@ class Figure:
         return asdict(self)
 
 
-def figures(rounds: Sequence[Round]) -> list[Figure]:
-    """Of each engine and pair of sizes, in the order of the first round."""
-    return [_figure(rounds, name, pair.sizes) for name, pairs in rounds[0].items() for pair in pairs]
+def figures(rounds: Sequence[Round], failed: Container[str] = ()) -> list[Figure]:
+    """Of each engine and pair of sizes, in the order of the first round. ``failed``: engines that have none."""
+    names = [name for name in (rounds[0] if rounds else ()) if name not in failed]
+    kept = [{name: one[name] for name in names} for one in rounds]
+    return [_figure(kept, name, pair.sizes) for name in names for pair in kept[0][name]]
 
 
 def _figure(rounds: Sequence[Round], name: str, sizes: Sizes) -> Figure:

@@ -103,6 +103,12 @@ def test_without_ours_there_is_no_ratio() -> None:
     assert faust.times_ours is None
 
 
+def test_an_engine_that_failed_has_no_figure() -> None:
+    rounds = [{OURS: [pair(OURS, 2.0, 6.0)], "faust": [pair("faust", 10.0, 90.0)]}, {OURS: [pair(OURS, 2.0, 6.0)], "faust": []}]
+    assert [one.engine for one in report.figures(rounds, {"faust"})] == [OURS]
+    assert report.figures([]) == []
+
+
 def test_engines_are_picked_by_name() -> None:
     assert [e.name for e in chosen("^quix")] == ["quix-eos", "quix-alo"]
     assert chosen(None) == list(ENGINES)
