@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -112,11 +113,12 @@ def section(result: dict[str, Any], tables: Sequence[Sequence[str]]) -> str:
     """The part of the document that holds figures."""
     where, versions = result["machine"], result["versions"]
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
-    lines = [
-        f"Measured on {result['date'][:10]} with `{result['command']}`:",
-        f"{where['cpu']}, {where['cores']} cores shared with the broker,",
-        f"{named}; {result['round_count']} rounds, the middle of them ([raw figures](peers.json)):",
-    ]
+    lines = textwrap.wrap(
+        f"Measured on {result['date'][:10]} with `{result['command']}`: {where['cpu']}, {where['cores']} cores "
+        f"shared with the broker; {named}. {result['round_count']} rounds, the middle of them ([raw figures](peers.json)):",
+        width=150,
+        break_on_hyphens=False,
+    )
     for one in tables:
         lines += ["", *one]
     return "\n".join(lines) + "\n"

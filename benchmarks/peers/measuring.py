@@ -29,7 +29,7 @@ from stream_recon.limits import MICROS
 
 _GRACE_S: Final = 3.0
 """How long an engine is heard after it has said everything, lest it say more."""
-_POLL_S: Final = 0.1
+_POLL_S: Final = 0.2
 _KEPT: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
 """Some stamp what they say with the event time, which is long ago."""
 

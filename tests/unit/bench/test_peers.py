@@ -143,3 +143,25 @@ def test_a_tree_is_known_by_its_session_and_ends_as_a_whole(tmp_path: Path) -> N
         assert tree.exit_code() is None
     assert tree.exit_code() is not None
     until(lambda: tree.use().resident == 0)
+
+
+def test_the_section_says_when_how_and_on_what() -> None:
+    result = {
+        "date": "2026-11-22T03:00:00Z",
+        "command": "python -m benchmarks.peers --write",
+        "machine": {"cpu": "Some CPU", "cores": 2},
+        "versions": {"python": "3.11.7", "flink": "2.2.0"},
+        "round_count": 3,
+    }
+    lines = command.section(result, [["| a |", "| --- |"], ["| b |"]]).splitlines()
+    text = " ".join(lines)
+    for part in (
+        "2026-11-22",
+        "`python -m benchmarks.peers --write`",
+        "Some CPU, 2 cores",
+        "flink 2.2.0",
+        "3 rounds",
+        "(peers.json)",
+    ):
+        assert part in text
+    assert lines[-5:] == ["", "| a |", "| --- |", "", "| b |"]
