@@ -33,7 +33,7 @@ FIGURES: Final = ROOT / "docs" / "peers.json"
 BEGIN, END = "<!-- figures: make bench-peers ARGS=--write -->\n", "<!-- end of figures -->\n"
 
 _SMALLER: Final = 5
-_SLOWER: Final = 10
+_SLOWER: Final = 5
 """A slow engine's two sizes are so much smaller than those of the others."""
 _EXERCISE_S: Final = 75.0
 """Long enough for what waits for half a minute of silence."""
@@ -137,7 +137,7 @@ def main() -> int:
         prog="python -m benchmarks.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--size", type=int, default=2_000_000, help="messages of both sides in a large run; slow engines get a tenth"
+        "--size", type=int, default=2_000_000, help="messages of both sides in a large run; slow engines get a fifth"
     )
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", metavar="REGEX", help="engines whose name has something that matches")

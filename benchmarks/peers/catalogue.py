@@ -20,7 +20,7 @@ class Engine:
     """One way to do the job.
 
     ``kind``: what must be installed for it (``fetching``). ``arguments``: of its program. ``keeps``: where state is, and what a
-    crash may cost. ``slow``: measured on a tenth of the messages. ``timed``, ``exercised``: what it takes part in; an engine that
+    crash may cost. ``slow``: measured on a fifth of the messages. ``timed``, ``exercised``: what it takes part in; an engine that
     differs from another in its store or its guarantee only is not exercised again.
     """
 

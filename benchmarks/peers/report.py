@@ -30,7 +30,7 @@ class Pair:
 
     @property
     def cpu(self) -> float:
-        """Seconds a million messages, without the start."""
+        """Seconds a million messages, without the start. Not above 0: too few messages for the start's own variation."""
         return (self.large.cpu_s - self.small.cpu_s) / (self.large.messages - self.small.messages) * _MEGA
 
     @property
@@ -49,6 +49,7 @@ Round = Mapping[str, Sequence[Pair]]
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One engine at one pair of sizes over all rounds. ``times_ours``: None where ours was not run.
+    Neither is told where too few messages make no difference.
 
     Verdicts: the worst of the large runs.
     """
@@ -56,7 +57,7 @@ class Figure:
     engine: str
     messages: int
     rounds: int
-    cpu_s_per_million: float
+    cpu_s_per_million: float | None
     times_ours: float | None
     wall_s: float
     messages_per_s: int
@@ -82,12 +83,14 @@ def _figure(rounds: Sequence[Round], name: str, sizes: Sizes) -> Figure:
     mine = [_at(one[name], sizes) for one in rounds]
     ours = [_at(one[OURS], sizes) for one in rounds if OURS in one]
     said = [pair.large.said for pair in mine]
+    told = all(pair.cpu > 0 for pair in mine)
+    compared = ours and told and all(pair.cpu > 0 for pair in ours)
     return Figure(
         engine=name,
         messages=mine[0].large.messages,
         rounds=len(mine),
-        cpu_s_per_million=round(median(pair.cpu for pair in mine), 2),
-        times_ours=round(median(m.cpu / o.cpu for m, o in zip(mine, ours, strict=True)), 2) if ours else None,
+        cpu_s_per_million=round(median(pair.cpu for pair in mine), 2) if told else None,
+        times_ours=round(median(m.cpu / o.cpu for m, o in zip(mine, ours, strict=True)), 2) if compared else None,
         wall_s=round(median(pair.large.wall_s for pair in mine), 1),
         messages_per_s=round(median(pair.rate for pair in mine)),
         peak_mb=round(max(pair.large.peak_mb for pair in mine)),
@@ -120,7 +123,8 @@ def table(found: Iterable[Figure], engines: Iterable[Engine]) -> list[str]:
     lines = [_line(head), _line(["---"] * len(head))]
     for one in found:
         ratio = "" if one.times_ours is None or one.engine == OURS else f"{one.times_ours:.2f}"
-        cells = (one.engine, keeps[one.engine], f"{one.messages:,}", f"{one.cpu_s_per_million:.2f}", ratio)
+        cpu = "too few messages" if one.cpu_s_per_million is None else f"{one.cpu_s_per_million:.2f}"
+        cells = (one.engine, keeps[one.engine], f"{one.messages:,}", cpu, ratio)
         rest = (f"{one.messages_per_s:,}", f"{one.peak_mb:,}", f"{one.found:,} of {one.planted:,}", f"{one.invented:,}")
         lines.append(_line(cells + rest))
     return lines

@@ -103,6 +103,14 @@ def test_without_ours_there_is_no_ratio() -> None:
     assert faust.times_ours is None
 
 
+def test_of_too_few_messages_nothing_is_told() -> None:
+    rounds = [{OURS: [pair(OURS, 6.0, 5.9)], "faust": [pair("faust", 10.0, 90.0)]}]
+    ours, faust = report.figures(rounds)
+    assert (ours.cpu_s_per_million, ours.times_ours, faust.times_ours) == (None, None, None)
+    assert faust.cpu_s_per_million == 100.0
+    assert report.table([ours], ENGINES)[2].split(" | ")[3] == "too few messages"
+
+
 def test_an_engine_that_failed_has_no_figure() -> None:
     rounds = [{OURS: [pair(OURS, 2.0, 6.0)], "faust": [pair("faust", 10.0, 90.0)]}, {OURS: [pair(OURS, 2.0, 6.0)], "faust": []}]
     assert [one.engine for one in report.figures(rounds, {"faust"})] == [OURS]
@@ -117,9 +125,9 @@ def test_engines_are_picked_by_name() -> None:
             chosen(pattern)
 
 
-def test_a_slow_engine_gets_a_tenth() -> None:
+def test_a_slow_engine_gets_a_fifth() -> None:
     assert command.sizes(2_000_000, slow=False) == (400_000, 2_000_000)
-    assert command.sizes(2_000_000, slow=True) == (40_000, 200_000)
+    assert command.sizes(2_000_000, slow=True) == (80_000, 400_000)
 
 
 def test_the_document_keeps_its_place_for_figures() -> None:
