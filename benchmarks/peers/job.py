@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from stream_recon.bench.data import SETTLE_US, SKEW_US, START_US, WINDOW_US, Plan, Rows, Workload, planned
+from stream_recon.bench.data import SKEW_US, START_US, Plan, Rows, Workload, planned
 from stream_recon.limits import MICROS
 
 OUT_OF_ORDER_US: Final = 5 * MICROS
@@ -23,6 +23,8 @@ IDLE_PARTITION: Final = 3
 _APART_US: Final = 60 * MICROS
 _EXERCISE: Final = Workload(messages=20_000, rate=60, faults=0.006)
 """Slow rows, so that there are windows enough before the target stalls: 166 s of event time."""
+WINDOW_US: Final = _EXERCISE.window * MICROS
+_SETTLE_US: Final = _EXERCISE.settle * MICROS
 _STALLS_AFTER: Final = 0.6
 
 Verdict = tuple[int, int]
@@ -75,7 +77,7 @@ def stall() -> Job:
     target = job.target.take(job.target.written < silent)
     passed = int(target.time.max()) - OUT_OF_ORDER_US
     may = _ending_by(passed, job.must)
-    return Job(job.source, target, _ending_by(passed - SETTLE_US - SKEW_US, may), may, frozenset())
+    return Job(job.source, target, _ending_by(passed - _SETTLE_US - SKEW_US, may), may, frozenset())
 
 
 def _ending_by(micros: int, verdicts: Iterable[Verdict]) -> frozenset[Verdict]:

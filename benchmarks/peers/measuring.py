@@ -165,7 +165,7 @@ class Bench:
     def _environment(self, filled: Filled, name: str, output: str, place: Path) -> dict[str, str]:
         """What the other engines are told; ours by the files that it writes."""
         source, target = filled.topics
-        text = topology.text("debezium-avro", filled.topics, name, self._bootstrap)
+        text = topology.text(Workload(), "debezium-avro", filled.topics, name, self._bootstrap)
         (place / "topology.yaml").write_text(text, encoding="utf-8")
         (place / "schemas.json").write_text(avro.schemas(), encoding="utf-8")
         schema = place / "envelope.avsc"

@@ -10,10 +10,10 @@ from benchmarks.peers import __main__ as command
 from benchmarks.peers import job, report
 from benchmarks.peers.catalogue import ENGINES, OURS, chosen
 from benchmarks.peers.fetching import POM, versions
-from benchmarks.peers.job import IDLE_PARTITION, Job, Verdict
+from benchmarks.peers.job import IDLE_PARTITION, WINDOW_US, Job, Verdict
 from benchmarks.peers.measuring import Outcome, Said, verdict_of
 from benchmarks.peers.process import Tree
-from stream_recon.bench.data import WINDOW_US, Rows
+from stream_recon.bench.data import Rows
 from tests.kafka.loading import until
 
 
