@@ -1,4 +1,4 @@
-"""The commands ``audit`` and ``keys``: what they are called and what they take."""
+"""The commands ``audit``, ``keys`` and ``gate``: what they are called and what they take."""
 
 from __future__ import annotations
 
@@ -60,3 +60,37 @@ def show_key(key: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json
     from stream_recon.cli import proving
 
     raise typer.Exit(proving.show_key(key, as_json=as_json))
+
+
+def gate(
+    where: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR|BUNDLE|TOPOLOGY...", help="What replay left, a bundle, or the topologies of a deployment."),
+    ],
+    start: Annotated[str, typer.Option("--from", metavar="T1", help="The range begins here: RFC 3339 with a zone.")],
+    end: Annotated[str, typer.Option("--to", metavar="T2", help="It ends before this. Windows that it touches count whole.")],
+    topology: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Of a DIR or BUNDLE only this one; repeat for more.")
+    ] = None,
+    chain: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A chain that must be there; repeat for more.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For a BUNDLE: whose checkpoints are believed. It is verified first.")
+    ] = None,
+    kept: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="For a BUNDLE: checkpoints from before that it must go on from.")
+    ] = None,
+    wait: Annotated[
+        str | None, typer.Option(metavar="TIME", help="For TOPOLOGY: wait so long, like 10m, until all is certified.")
+    ] = None,
+    prefix: Annotated[str | None, typer.Option(help="For TOPOLOGY: another deployment than outputs.prefix names.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Let pass or not: exit code 0 only if all windows of all pairs in [T1, T2) are certified and clean, and nothing is open.
+
+    1: data differ. 2: something is inconclusive, or not certified. 3: it could not be looked at, or a bundle does not hold.
+    """
+    from stream_recon.cli import gating
+
+    proof = gating.Proof(policy, tuple(kept or ()))
+    asked = gating.Asked(start, end, tuple(topology or ()), tuple(chain or ()), proof, wait, prefix)
+    raise typer.Exit(gating.gate(where, asked, as_json=as_json))
