@@ -42,6 +42,35 @@ def verify(
     raise typer.Exit(proving.verify(bundle, policy, kept or [], chain or [], as_json=as_json))
 
 
+@audit.command()
+def rederive(
+    topology: Annotated[Path, typer.Argument(metavar="TOPOLOGY")],
+    audited: Annotated[
+        Path, typer.Option("--audit", metavar="DIR|BUNDLE", help="The certificates: what a run left, or a bundle.")
+    ],
+    side: Annotated[
+        list[str], typer.Option(metavar="NAME=FILE", help="A recording of one side, as for replay; repeat for more.")
+    ],
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For a BUNDLE: whose checkpoints are believed. It is verified first.")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="T1", help="Windows from here on; default: all.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="T2", help="Windows that begin before this; default: all.")] = None,
+    digest_partitions: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="How many the audited run had, where its summary does not say.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read recordings again, and show that the same certificates come out. Exit code 1: one differs; 2: one cannot be derived.
+
+    Recordings only: to hold the audit of live topics against them, record the topics with kcat.
+    """
+    from stream_recon.cli import rederiving
+
+    asked = rederiving.Asked(audited, policy, start, end, digest_partitions)
+    raise typer.Exit(rederiving.rederive(topology, side, asked, as_json=as_json))
+
+
 @keys.command("new")
 def new_key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The log's name, like example.com/recon.")],

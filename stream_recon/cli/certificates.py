@@ -1,4 +1,4 @@
-"""Reads certificates for ``gate`` from where they were written: what a run left, or a bundle."""
+"""Reads certificates for ``gate`` and ``audit rederive`` from where they were written: what a run left, or a bundle."""
 
 from __future__ import annotations
 
@@ -23,8 +23,27 @@ _LOST: Final = frozenset({"gap", "recreated"})
 """Causes that tell where lost positions lie in time."""
 
 
+Step = tuple[bytes, Mapping[str, Any], Sequence[Mapping[str, Any]]]
+"""An audit event, as octets and as read, and the discrepancy events that belong to it."""
+
+
 def of_bundle(place: Path, policy: Path | None, kept: Sequence[Path], certified: Certified) -> dict[str, Expected]:
-    """Verifies a bundle, then takes what was verified: the entries must be the same ones.
+    """Verifies a bundle, then takes what was verified.
+
+    Raises:
+        ConfigError: there is no policy.
+        InputError: it cannot be read, or does not hold.
+    """
+    try:
+        for octets, body, _ in verified(place, policy, kept):
+            certified.take(octets, body)
+    except ProofError as error:
+        raise InputError(f"{place}: {error}") from error
+    return {name: Expected() for name in certified.topologies}
+
+
+def verified(place: Path, policy: Path | None, kept: Sequence[Path] = ()) -> Iterator[Step]:
+    """What a bundle holds, after it was verified as a whole: the entries must be the same ones.
 
     Raises:
         ConfigError: there is no policy.
@@ -37,19 +56,23 @@ def of_bundle(place: Path, policy: Path | None, kept: Sequence[Path], certified:
         told = "; ".join(str(finding) for finding in report.findings[:_TOLD_FINDINGS])
         raise InputError(f"{place}: the proof does not hold, so nothing in it counts: {told}; see stream-recon audit verify")
     assert report.last is not None
-    tree = Tree()
+    tree, chains = Tree(), dict[str, Chain]()
     try:
-        with (place / ENTRIES).open("rb") as lines:
+        with (place / ENTRIES).open("rb") as lines, (place / DISCREPANCIES).open("rb") as said:
+            events = Events(line.removesuffix(b"\n") for line in said)
             for line in lines:
                 envelope = dsse.parse(line.removesuffix(b"\n"))
                 tree.add(envelope.signed)
                 if envelope.payload_type == EVENT:
-                    certified.take(envelope.payload, json_object(envelope.payload))
+                    body = json_object(envelope.payload)
+                    wrong = list(chains.setdefault(body["chain"], Chain()).follow(envelope.payload, body, events))
+                    if wrong:
+                        raise InputError(f"{place}: it was changed while it was read: {wrong[0]}")
+                    yield envelope.payload, body, [event for _, event in events.last]
     except (OSError, ProofError) as error:
         raise InputError(f"{place}: {error}") from error
     if (tree.size, tree.root) != (report.last.size, report.last.root):
         raise InputError(f"{place}: it was changed while it was read; run it again")
-    return {name: Expected() for name in certified.topologies}
 
 
 def of_results(place: Path, certified: Certified) -> dict[str, Expected]:
@@ -60,7 +83,7 @@ def of_results(place: Path, certified: Certified) -> dict[str, Expected]:
     """
     runs = _summaries(place)
     lost: set[str] = set()
-    for octets, body in _bodies(place):
+    for octets, body, _ in results(place):
         certified.take(octets, body)
         if any(cause["kind"] in _LOST for cause in body.get("causes", ())):
             lost.add(body["topology"])
@@ -102,8 +125,12 @@ def _summaries(place: Path) -> dict[str, Mapping[str, Any]]:
         raise InputError(text) from error
 
 
-def _bodies(place: Path) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
-    """The audit events of a run, each chain held to what it promises (``audit.follow``)."""
+def results(place: Path) -> Iterator[Step]:
+    """The audit events of a run, each chain held to what it promises (``audit.follow``).
+
+    Raises:
+        InputError: they cannot be read, or do not hold.
+    """
     chains: dict[str, Chain] = {}
     try:
         with (place / DISCREPANCIES).open("rb") as lines:
@@ -113,10 +140,11 @@ def _bodies(place: Path) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
                 octets = line.removesuffix(b"\n")
                 body = json_object(octets)
                 name = str(body.get("chain"))
-                wrong = list(chains.setdefault(name, Chain()).follow(octets, body, events.setdefault(name, Events([]))))
+                own = events.setdefault(name, Events([]))
+                wrong = list(chains.setdefault(name, Chain()).follow(octets, body, own))
                 if wrong:
                     raise InputError(f"{place}: {name}, seq {body.get('seq')}: {wrong[0]}")
-                yield octets, body
+                yield octets, body, [event for _, event in own.last]
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror or error}") from error
     except ProofError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from stream_recon.cli.output import (
     print_text,
     shown_text,
 )
+from stream_recon.cli.times import moment
 from stream_recon.cli.verifying import ENTRIES
 from stream_recon.config.scalars import parse_positive_duration
 from stream_recon.engine.events import instant
@@ -39,7 +39,6 @@ EXITS: Final = {
 }
 _TOLD = 3
 """Stretches and chains of a reason that people are shown; ``--json`` has all."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Asked:
     @property
     def range(self) -> tuple[int, int]:
         """Its start and end (µs). Raises ``ConfigError``."""
-        start, end = _time("--from", self.start), _time("--to", self.end)
+        start, end = moment("--from", self.start), moment("--to", self.end)
         if start >= end:
             raise ConfigError(
                 f"--to {self.end}: expected a time after --from {self.start}: a range without a window proves nothing"
@@ -104,16 +103,6 @@ def gate(where: Sequence[Path], asked: Asked, *, as_json: bool) -> int:
     else:
         _print(judged, asked)
     return code
-
-
-def _time(option: str, text: str) -> int:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise ConfigError(f"{option} {text}: expected a time with a zone, such as 2026-11-21T04:00:00Z")
-    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def _with_chains(expected: Mapping[str, Expected], certified: Certified, chains: Sequence[str]) -> dict[str, Expected]:
