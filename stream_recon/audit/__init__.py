@@ -7,5 +7,5 @@ ed25519   keys and signatures                   entries     what is signed, by w
 dsse      envelopes                             verify      an auditor's check of it all
 text      base64, JSON and times                stretches  stretches of time
 certified  what chains say of a range           gate        whether the range is clean, certified and complete
-rederive  certificates against recordings
+rederive  certificates against recordings       ledger      whether receipts balance
 """

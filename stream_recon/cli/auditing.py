@@ -1,4 +1,4 @@
-"""The commands ``audit``, ``keys`` and ``gate``: what they are called and what they take."""
+"""The commands ``audit``, ``keys``, ``gate`` and ``ledger``: what they are called and what they take."""
 
 from __future__ import annotations
 
@@ -123,3 +123,16 @@ def gate(
     proof = gating.Proof(policy, tuple(kept or ()))
     asked = gating.Asked(start, end, tuple(topology or ()), tuple(chain or ()), proof, wait, prefix)
     raise typer.Exit(gating.gate(where, asked, as_json=as_json))
+
+
+def ledger(
+    where: Annotated[Path, typer.Argument(metavar="DIR", help="What replay --out, or run --once --out, left.")],
+    as_json: Json = False,
+) -> None:
+    """Show the receipts of each upstream partition, from reading to delivery, and whether they balance.
+
+    Exit code 1: something does not balance; 2: positions were lost. For a live deployment see status, which says where it stands.
+    """
+    from stream_recon.cli import ledgering
+
+    raise typer.Exit(ledgering.ledger(where, as_json=as_json))

@@ -81,7 +81,7 @@ def of_results(place: Path, certified: Certified) -> dict[str, Expected]:
     Raises:
         InputError: it cannot be read, or does not hold, or the run did not come to its end.
     """
-    runs = _summaries(place)
+    runs = summaries(place)
     lost: set[str] = set()
     for octets, body, _ in results(place):
         certified.take(octets, body)
@@ -110,8 +110,12 @@ def _reasons(run: Mapping[str, Any], *, lost: bool) -> Iterator[Reason]:
         yield Reason(INCONCLUSIVE, f"{gaps} positions were lost, and no certificate says in which windows")
 
 
-def _summaries(place: Path) -> dict[str, Mapping[str, Any]]:
-    """The summary of each topology of a run. A run that did not come to its end left none."""
+def summaries(place: Path) -> dict[str, Mapping[str, Any]]:
+    """The summary of each topology of a run. A run that did not come to its end left none.
+
+    Raises:
+        InputError: there is none that names its chains.
+    """
     path = place / SUMMARY
     try:
         summary = json_object(path.read_bytes())
