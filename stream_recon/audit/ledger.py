@@ -56,33 +56,42 @@ class Account:
 
 @dataclass(slots=True)
 class Certified:
-    """Positions that certificates name, by partition and chain: of the newest generation, and of the newest topic of a name."""
+    """Positions that certificates name, by partition, topic id and chain: of the newest generation, and since the chain began."""
 
-    reached: dict[Place, dict[str, tuple[int, int]]] = field(default_factory=dict)
-    _ids: dict[tuple[Place, str], str] = field(default_factory=dict)
+    reached: dict[tuple[Place, str], dict[str, tuple[int, int]]] = field(default_factory=dict)
+    _newest: dict[Place, str] = field(default_factory=dict)
 
     def take(self, body: Body) -> None:
         """The next audit event of its chain."""
         chain = body["chain"]
-        if body["type"] == "rebuilt":
+        if body["type"] == "rebuilt" or body["seq"] == 0:
             for chains in self.reached.values():
                 chains.pop(chain, None)
         for one in body["ranges"] if body["type"] == "window" else ():
             place, id_ = (one["side"], one["topic"], one["partition"]), one.get("topic_id", "")
-            known = self.reached.setdefault(place, {})
-            if one["from"] == one["to"] and chain in known and self._ids[place, chain] != id_:
-                continue  # the partition of a topic that was recreated stays as it ended
-            before = known.get(chain) if self._ids.get((place, chain)) == id_ else None
-            known[chain] = before[0] if before is not None else one["from"], one["to"]
-            self._ids[place, chain] = id_
+            if (place, id_) not in self.reached:
+                self._newest[place] = id_
+            chains = self.reached.setdefault((place, id_), {})
+            start, _ = chains.get(chain, (one["from"], None))
+            chains[chain] = start, one["to"]
+
+    def of(self, side: str, topic: str, partition: int, topic_id: str | None = None) -> Mapping[str, tuple[int, int]]:
+        """What each chain has certified of a partition; without an id, of the newest topic of that name."""
+        place = side, topic, partition
+        return self.reached.get((place, self._newest.get(place, "") if topic_id is None else topic_id), {})
+
+    @property
+    def places(self) -> set[Place]:
+        """Those that were named."""
+        return {place for place, _ in self.reached}
 
 
 def accounts(partitions: Iterable[Body], letters: Mapping[Place, int], certified: Certified) -> list[Account]:
     """One for each of ``partitions`` (as in ``summary.json``), and for each that only letters or certificates name."""
     found = {(p["side"], p["topic"], p["partition"]): p for p in partitions}
     out = []
-    for place in sorted(found.keys() | letters.keys() | certified.reached.keys()):
+    for place in sorted(found.keys() | letters.keys() | certified.places):
         p = found.get(place, dict.fromkeys(("from", "to", *KINDS), 0))
         counts = {kind: p[kind] for kind in KINDS}
-        out.append(Account(place, p["from"], p["to"], counts, letters.get(place, 0), certified.reached.get(place, {})))
+        out.append(Account(place, p["from"], p["to"], counts, letters.get(place, 0), certified.of(*place)))
     return out

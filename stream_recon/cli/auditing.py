@@ -126,13 +126,16 @@ def gate(
 
 
 def ledger(
-    where: Annotated[Path, typer.Argument(metavar="DIR", help="What replay --out, or run --once --out, left.")],
+    where: Annotated[
+        list[Path], typer.Argument(metavar="DIR|TOPOLOGY...", help="What a run left, or the topologies of a deployment.")
+    ],
+    prefix: Annotated[str | None, typer.Option(help="For TOPOLOGY: another deployment than outputs.prefix names.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the receipts of each upstream partition, from reading to delivery, and whether they balance.
+    """Show the receipts of each upstream partition, stage by stage, and whether they balance. It reads the whole digest log.
 
-    Exit code 1: something does not balance; 2: positions were lost. For a live deployment see status, which says where it stands.
+    Exit code 1: something does not balance; 2: positions were lost, or a topology is not open.
     """
     from stream_recon.cli import ledgering
 
-    raise typer.Exit(ledgering.ledger(where, as_json=as_json))
+    raise typer.Exit(ledgering.ledger(where, prefix, as_json=as_json))

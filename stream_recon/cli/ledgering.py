@@ -1,4 +1,4 @@
-"""``ledger``: receipts of what a run read, balanced for each upstream partition."""
+"""``ledger``: receipts of what a run, or a deployment, read, balanced for each upstream partition."""
 
 from __future__ import annotations
 
@@ -10,16 +10,26 @@ from typing import Any, Final
 from rich.table import Table
 
 from stream_recon.audit.ledger import KINDS, Account, Certified, accounts
+from stream_recon.audit.receipts import Receipt
 from stream_recon.audit.text import json_object
 from stream_recon.cli.certificates import results, summaries
 from stream_recon.cli.letters import from_file
 from stream_recon.cli.output import EXIT_DIFFERENT, EXIT_FINE, EXIT_INCONCLUSIVE, print_json, print_text, shown_text
-from stream_recon.errors import InputError, ProofError
+from stream_recon.errors import ConfigError, InputError, ProofError
 
 _STATUSES: Final = ("opened", "updated", "resolved", "confirmed", "dismissed")
 
 
-def ledger(place: Path, *, as_json: bool) -> int:
+def ledger(where: Sequence[Path], prefix: str | None, *, as_json: bool) -> int:
+    """Runs ``ledger`` and returns its exit code. Raises ``ReconError``."""
+    if not where[0].is_dir():
+        return _live(where, prefix, as_json=as_json)
+    if len(where) > 1 or prefix is not None:
+        raise ConfigError("give one directory, without --prefix, or the topologies of a deployment")
+    return _recorded(where[0], as_json=as_json)
+
+
+def _recorded(place: Path, *, as_json: bool) -> int:
     """Balances what a run left, shows it and returns the exit code: 1 if something does not balance, 2 if positions were lost.
 
     Raises:
@@ -105,3 +115,71 @@ def _print(name: str, lines: Sequence[Account], texts: Sequence[str]) -> None:
             print_text(f"{shown_text('{} {}/{}'.format(*account.place))}: {shown_text(text)}")
     for text in texts:
         print_text(shown_text(text))
+
+
+# ---- live --------------------------------------------------------------------------------------------------------------
+
+
+def _live(where: Sequence[Path], prefix: str | None, *, as_json: bool) -> int:
+    """Of a deployment: 1 if something does not balance, 2 if positions were lost or a topology is not open."""
+    from stream_recon.cli.receiving import receipts  # Kafka's client is loaded for live topics only
+
+    found = receipts(where, prefix)
+    every = [receipt for lines in found.values() for receipt in lines or ()]
+    wrong = any(receipt.wrong for receipt in every)
+    lost = any(_gaps(receipt) for receipt in every)
+    closed = [name for name, lines in found.items() if lines is None]
+    code = EXIT_DIFFERENT if wrong else EXIT_INCONCLUSIVE if lost or closed else EXIT_FINE
+    if as_json:
+        topologies = {name: None if lines is None else [_receipt(r) for r in lines] for name, lines in found.items()}
+        print_json({"exit_code": code, "balances": not wrong, "topologies": topologies})
+        return code
+    for name, lines in found.items():
+        if lines is None:
+            print_text(f"{shown_text(name)} is not open: stream-recon run opens it")
+        else:
+            _print_live(name, lines)
+    balanced = "it balances; positions were lost" if lost else "it balances" if every else "there is nothing to balance"
+    print_text("it does not balance" if wrong else balanced)
+    return code
+
+
+def _gaps(receipt: Receipt) -> int:
+    return max((one.gaps for one in receipt.logged.values()), default=0)
+
+
+def _counts(receipt: Receipt) -> dict[str, int | None]:
+    """Up to where its home digest partition has it."""
+    if receipt.counted is None:
+        return dict.fromkeys(("from", "rows", "control", "dead_letters", "unused")) | {"gaps": _gaps(receipt)}
+    one, c = receipt.counted
+    counts = {"rows": c.rows, "control": c.control, "dead_letters": c.dead_letters, "unused": c.unused}
+    return {"from": one.start, **counts, "gaps": _gaps(receipt)}
+
+
+def _receipt(receipt: Receipt) -> dict[str, Any]:
+    upstream = receipt.upstream
+    place = {"feed": upstream.side, "topic": upstream.topic, "topic_id": upstream.topic_id, "partition": upstream.partition}
+    stages = [{str(home): one.next for home, one in sorted(stage.items())} for stage in (receipt.logged, receipt.folded)]
+    certified = {chain: {"from": start, "to": to} for chain, (start, to) in sorted(receipt.certified.items())}
+    by_partition = {"logged": stages[0], "folded": stages[1], "certified": certified}
+    return place | _counts(receipt) | {"stages": receipt.stages, "digest_partitions": by_partition, "wrong": receipt.wrong}
+
+
+def _print_live(name: str, lines: Sequence[Receipt]) -> None:
+    table = Table(title=f"receipts of {shown_text(name)}", title_justify="left")
+    for column in ("feed", "partition"):
+        table.add_column(column, overflow="fold")
+    names = ("from", *KINDS)
+    for column in (*names, "certified to", "folded", "logged", "committed", "end"):
+        table.add_column(column, justify="right")
+    for receipt in lines:
+        counts, stages, upstream = _counts(receipt), receipt.stages, receipt.upstream
+        numbers = [counts[column] for column in names]
+        numbers += [stages[stage] for stage in ("certified", "folded", "logged", "committed", "end")]
+        place = shown_text(f"{upstream.topic}/{upstream.partition}")
+        table.add_row(shown_text(upstream.side), place, *("-" if number is None else str(number) for number in numbers))
+    print_text(table)
+    for receipt in lines:
+        for text in receipt.wrong:
+            print_text(f"{shown_text(f'{receipt.upstream.topic}/{receipt.upstream.partition}')}: {shown_text(text)}")

@@ -53,3 +53,8 @@ def test_what_replay_left_balances_until_a_receipt_is_missing(world: World) -> N
 
 def test_it_wants_what_a_run_left(world: World) -> None:
     assert ledger(world)[0] == 3
+    world.out.mkdir()
+    assert "when it was done" in ledger(world)[1]
+    for more in ([str(world.out)], ["--prefix", "y"]):
+        result = world.run("ledger", str(world.out), *more)
+        assert (result.code, "give one directory" in result.stderr) == (3, True)

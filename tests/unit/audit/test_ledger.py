@@ -50,16 +50,17 @@ def test_counts_that_make_up_for_each_other() -> None:
 
 def window(chain: str, start: int, to: int, **more: Any) -> dict[str, Any]:
     one = {"side": "s", "topic": "t", "partition": 0, "from": start, "to": to}
-    return {"type": "window", "chain": chain, "ranges": [one | more]}
+    return {"type": "window", "chain": chain, "seq": 5, "ranges": [one | more]}
 
 
 @pytest.mark.parametrize(
     ("bodies", "reached"),
     [
         ([window("c", 3, 3), window("c", 3, 5), window("d", 3, 4), window("c", 5, 9)], {"c": (3, 9), "d": (3, 4)}),
-        ([window("c", 0, 9), {"type": "rebuilt", "chain": "c"}, window("c", 2, 4)], {"c": (2, 4)}),
-        ([window("c", 0, 9), {"type": "rebuilt", "chain": "c"}], {}),
-        ([window("c", 0, 9), {"type": "stalled", "chain": "c"}], {"c": (0, 9)}),
+        ([window("c", 0, 9), {"type": "rebuilt", "chain": "c", "seq": 6}, window("c", 2, 4)], {"c": (2, 4)}),
+        ([window("c", 0, 9), {"type": "rebuilt", "chain": "c", "seq": 6}], {}),
+        ([window("c", 0, 9), {"type": "stalled", "chain": "c", "seq": 6}], {"c": (0, 9)}),
+        ([window("c", 0, 9), window("c", 0, 2) | {"seq": 0}], {"c": (0, 2)}),
         ([window("c", 4, 9, topic_id="a"), window("c", 0, 2, topic_id="b"), window("c", 9, 9, topic_id="a")], {"c": (0, 2)}),
     ],
 )
@@ -67,7 +68,7 @@ def test_what_certificates_name(bodies: list[dict[str, Any]], reached: dict[str,
     held = Certified()
     for body in bodies:
         held.take(body)
-    assert held.reached[PLACE] == reached
+    assert held.of(*PLACE) == reached
 
 
 def test_what_nobody_counted_does_not_balance() -> None:
