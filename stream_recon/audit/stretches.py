@@ -21,15 +21,17 @@ def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
 def without(stretches: Iterable[Stretch], taken: Iterable[Stretch]) -> list[Stretch]:
     """What is in ``stretches`` and not in ``taken``, in order."""
     out: list[Stretch] = []
-    away = joined(taken)
+    away, place = joined(taken), 0
     for start, end in joined(stretches):
         at = start
-        for first, last in away:
-            if last <= at or first >= end:
-                continue
+        while place < len(away) and away[place][0] < end:
+            first, last = away[place]
             if at < first:
                 out.append((at, first))
-            at = last
+            at = max(at, last)
+            if last > end:
+                break  # it reaches into the next stretch, perhaps
+            place += 1
         if at < end:
             out.append((at, end))
     return out

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.kafka.refusing import Here, Live, live, until
+from tests.kafka.refusing import Here, Live, ids, live, until
 
 
 def shown(seconds: float) -> str:
@@ -56,6 +56,29 @@ def test_it_waits_until_all_is_certified(bootstrap: str, prefix: str, tmp_path: 
         assert (code, said["verdict"]) == (1, "discrepant"), "what differs is not waited for"
         assert world.services[0].stop().code == 0
         assert gate(path, start, end)[0] == 0, "stopped, it says the same"
+
+
+def test_what_run_once_left_passes_and_balances(
+    bootstrap: str, prefix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    here = Here(capfd)
+    with live(bootstrap, prefix, tmp_path) as world:
+        world.make("s", "t")
+        began = time.time()
+        world.both(*ids(range(20)))
+        out, path = tmp_path / "out", world.topology(parallelism=3)
+        assert world.start(path, "--once", "--out", out).end().code == 0
+        held = next(c["window"] for c in world.certificates if c["counts"]["keys"])
+        window = held["start"], held["end"]
+        found = here("gate", out, "--from", window[0], "--to", window[1], "--json")
+        assert found.code == 0, found.stdout
+        (pair,) = json.loads(found.stdout)["pairs"]
+        assert pair["chains"] + pair["silent"] == 3
+        assert here("gate", out, "--from", shown(began - 60), "--to", window[1]).code == 2
+        assert here("ledger", out).code == 0
+        audit = out / "audit.jsonl"
+        audit.write_bytes(b"".join(audit.read_bytes().splitlines(keepends=True)[:-1]))
+        assert here("gate", out, "--from", window[0], "--to", window[1]).code == 3
 
 
 def _rows_agree(world: Live) -> float:
