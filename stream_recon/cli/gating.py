@@ -191,6 +191,10 @@ def _print(judged: Sequence[Judged], asked: Asked) -> None:
     for one in judged:
         for reason in one.reasons:
             print_text(f"{one.topology}/{one.target} {reason.verdict}: {_told(reason)}")
+        if one.assumed:
+            print_text(
+                f"{one.topology}/{one.target}: {one.assumed} windows of its chains were closed on the silence of a partition"
+            )
         if one.drifted:
             print_text(f"{one.topology}/{one.target}: columns that are not compared: {', '.join(map(shown_text, one.drifted))}")
     worst = max((one.verdict for one in judged), key=(CLEAN, INCOMPLETE, INCONCLUSIVE, DISCREPANT).index)

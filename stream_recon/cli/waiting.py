@@ -21,7 +21,7 @@ from stream_recon.cli.clusters import cluster_of
 from stream_recon.cli.output import say
 from stream_recon.config import load_topologies
 from stream_recon.engine.events import instant
-from stream_recon.errors import InputError, ProofError
+from stream_recon.errors import ConfigError, InputError, ProofError
 from stream_recon.limits import MICROS
 from stream_recon.model.digest import Open
 from stream_recon.model.plan import TopologyPlan
@@ -44,6 +44,9 @@ def live(
         ReconError: the topologies or their cluster cannot be read, or a chain does not hold.
     """
     plans = load_topologies(where, prefix)
+    strange = [chain for chain in chains if chain.split("/")[0] not in {plan.name for plan in plans}]
+    if strange:
+        raise ConfigError(f"--chain {strange[0]}: is of none of these topologies; write topology/target/digest partition")
     names, cluster = Names(plans[0].prefix), cluster_of(plans[0].kafka)
     cluster.reach(REACH_SECONDS)
     deadline, said = time.monotonic() + patience / MICROS, time.monotonic()
@@ -91,12 +94,13 @@ def _expected(
             pairs = frozenset(f"{plan.name}/{target.name}/0" for target in plan.targets)
             out[plan.name] = Expected(pairs, ended=False, since=since, reasons=tuple(reasons))
         else:
-            out[plan.name] = Expected(_chains(record), False, record.generation, since, tuple(reasons))
+            out[plan.name] = Expected(chains_of(plan, record), False, record.generation, since, tuple(reasons))
     return out
 
 
-def _chains(record: Open) -> frozenset[str]:
-    targets = [pair.target for pair in record.pairs]
+def chains_of(plan: TopologyPlan, record: Open) -> frozenset[str]:
+    """All that there must be: also those of a target that the topology names by now and no rebuild has taken in yet."""
+    targets = {pair.target for pair in record.pairs} | {target.name for target in plan.targets}
     return frozenset(f"{record.topology}/{target}/{home}" for target in targets for home in range(record.parallelism))
 
 
