@@ -9,12 +9,17 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode, b64encode
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from stream_recon.errors import ProofError
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_MICROS: Final = re.compile(r"([+-]?\d{4,6})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{6})Z", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_CYCLE_YEARS: Final = 400
+_CYCLE_DAYS: Final = 146_097
+_DAY_MICROS: Final = 86_400_000_000
 
 
 def encoded(octets: bytes) -> str:
@@ -74,3 +79,17 @@ def seconds(text: str) -> int:
     if value is None:
         raise ProofError(f"expected a time like 2026-11-22T00:13:55Z, got {text[:40]!r}")
     return value
+
+
+def micros(text: str) -> int:
+    """RFC 3339 in UTC with µs and ``Z``, or ISO 8601's expanded form of it -> µs since the epoch. Raises ``ProofError``."""
+    match = _MICROS.fullmatch(text)
+    if match is None:
+        raise ProofError(f"expected a time like 2026-11-22T00:13:55.000000Z, got {text!r:.60}")
+    year, month, day, hour, minute, second, fraction = map(int, match.groups())
+    cycle, year_of_cycle = divmod(year, _CYCLE_YEARS)  # the calendar repeats: any year is one that datetime knows
+    try:
+        time = datetime(year_of_cycle + _CYCLE_YEARS, month, day, hour, minute, second, fraction, UTC)
+    except ValueError as error:
+        raise ProofError(f"expected a time, got {text!r:.60} ({error})") from error
+    return (cycle - 1) * _CYCLE_DAYS * _DAY_MICROS + (time - _EPOCH) // timedelta(microseconds=1)

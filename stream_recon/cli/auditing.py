@@ -1,4 +1,4 @@
-"""The commands ``audit`` and ``keys``: what they are called and what they take."""
+"""The commands ``audit``, ``keys``, ``gate`` and ``ledger``: what they are called and what they take."""
 
 from __future__ import annotations
 
@@ -42,6 +42,35 @@ def verify(
     raise typer.Exit(proving.verify(bundle, policy, kept or [], chain or [], as_json=as_json))
 
 
+@audit.command()
+def rederive(
+    topology: Annotated[Path, typer.Argument(metavar="TOPOLOGY")],
+    audited: Annotated[
+        Path, typer.Option("--audit", metavar="DIR|BUNDLE", help="The certificates: what a run left, or a bundle.")
+    ],
+    side: Annotated[
+        list[str], typer.Option(metavar="NAME=FILE", help="A recording of one side, as for replay; repeat for more.")
+    ],
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For a BUNDLE: whose checkpoints are believed. It is verified first.")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="T1", help="Windows from here on; default: all.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="T2", help="Windows that begin before this; default: all.")] = None,
+    digest_partitions: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="How many the audited run had, where its summary does not say.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read recordings again, and show that the same certificates come out. Exit code 1: one differs; 2: one cannot be derived.
+
+    Recordings only: to hold the audit of live topics against them, record the topics with kcat.
+    """
+    from stream_recon.cli import rederiving
+
+    asked = rederiving.Asked(audited, policy, start, end, digest_partitions)
+    raise typer.Exit(rederiving.rederive(topology, side, asked, as_json=as_json))
+
+
 @keys.command("new")
 def new_key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The log's name, like example.com/recon.")],
@@ -60,3 +89,53 @@ def show_key(key: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json
     from stream_recon.cli import proving
 
     raise typer.Exit(proving.show_key(key, as_json=as_json))
+
+
+def gate(
+    where: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR|BUNDLE|TOPOLOGY...", help="What replay left, a bundle, or the topologies of a deployment."),
+    ],
+    start: Annotated[str, typer.Option("--from", metavar="T1", help="The range begins here: RFC 3339 with a zone.")],
+    end: Annotated[str, typer.Option("--to", metavar="T2", help="It ends before this. Windows that it touches count whole.")],
+    topology: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Of a DIR or BUNDLE only this one; repeat for more.")
+    ] = None,
+    chain: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A chain that must be there; repeat for more.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For a BUNDLE: whose checkpoints are believed. It is verified first.")
+    ] = None,
+    kept: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="For a BUNDLE: checkpoints from before that it must go on from.")
+    ] = None,
+    wait: Annotated[
+        str | None, typer.Option(metavar="TIME", help="For TOPOLOGY: wait so long, like 10m, until all is certified.")
+    ] = None,
+    prefix: Annotated[str | None, typer.Option(help="For TOPOLOGY: another deployment than outputs.prefix names.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Let pass or not: exit code 0 only if all windows of all pairs in [T1, T2) are certified and clean, and nothing is open.
+
+    1: data differ. 2: something is inconclusive, or not certified. 3: it could not be looked at, or a bundle does not hold.
+    """
+    from stream_recon.cli import gating
+
+    proof = gating.Proof(policy, tuple(kept or ()))
+    asked = gating.Asked(start, end, tuple(topology or ()), tuple(chain or ()), proof, wait, prefix)
+    raise typer.Exit(gating.gate(where, asked, as_json=as_json))
+
+
+def ledger(
+    where: Annotated[
+        list[Path], typer.Argument(metavar="DIR|TOPOLOGY...", help="What a run left, or the topologies of a deployment.")
+    ],
+    prefix: Annotated[str | None, typer.Option(help="For TOPOLOGY: another deployment than outputs.prefix names.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the receipts of each upstream partition, stage by stage, and whether they balance. It reads the whole digest log.
+
+    Exit code 1: something does not balance; 2: positions were lost, or a topology is not open.
+    """
+    from stream_recon.cli import ledgering
+
+    raise typer.Exit(ledgering.ledger(where, prefix, as_json=as_json))

@@ -73,11 +73,15 @@ def summary(
 def _one(opened: Opened, found: Bodies, partitions: Sequence[PartitionReport], stopped: Mapping[str, str]) -> dict[str, Any]:
     name = opened.layout.plan.name
     tally = Tally()
+    targets = [pair.target for pair in opened.layout.pairs]
+    chains = {f"{name}/{target}/{home}": 0 for target in targets for home in range(opened.parallelism)}
     for body in found[DISCREPANCIES]:
         if orjson.loads(body)["topology"] == name:
             tally.discrepancy(body)
     for body in found[AUDIT]:
-        if orjson.loads(body)["topology"] == name:
+        event = orjson.loads(body)
+        if event["topology"] == name:
+            chains[event["chain"]] += 1
             tally.certificate(body)
     starts = {(u.side, u.topic, u.partition): start for v in opened.layout.views for u, start in v.partitions}
     read = [_accounted(p, starts) for p in partitions if p.topology == name and p.view == p.side]
@@ -93,6 +97,7 @@ def _one(opened: Opened, found: Bodies, partitions: Sequence[PartitionReport], s
         "open": tally.open,
         **tally.statuses,
         "partitions": sorted(read, key=lambda p: (p["side"], p["topic"], p["partition"])),
+        "chains": chains,
         "warnings": warnings,
     }
 

@@ -53,7 +53,7 @@ def show(where: Sequence[Path], choice: Choice, prefix: str | None, *, as_json: 
     if recorded and (len(where) > 1 or choice.again):
         raise ConfigError("give one result directory, without --again: that reads live topics, so it wants topologies")
     plans = [] if recorded else load_topologies(where, prefix)
-    found = _from_file(where[0]) if recorded else _from_topic(plans)
+    found = from_file(where[0]) if recorded else _from_topic(plans)
     found = [body for body in found if not choice.kinds or body.get("class") in choice.kinds]
     shown = found[-choice.limit :]
     if choice.again:
@@ -70,7 +70,8 @@ def show(where: Sequence[Path], choice: Choice, prefix: str | None, *, as_json: 
     return EXIT_FINE if good == len(shown) else EXIT_INCONCLUSIVE
 
 
-def _from_file(where: Path) -> list[Body]:
+def from_file(where: Path) -> list[Body]:
+    """The dead letters that a run left. Raises ``InputError``."""
     path = where / "dead_letters.jsonl" if where.is_dir() else where
     try:
         return [_parsed(line, f"{path}:{number}") for number, line in enumerate(path.read_bytes().splitlines(), 1)]

@@ -14,7 +14,7 @@ import typer
 
 from stream_recon import __version__
 from stream_recon.cli import listing, replaying, validating
-from stream_recon.cli.auditing import audit, keys
+from stream_recon.cli.auditing import audit, gate, keys, ledger
 from stream_recon.cli.options import Json
 from stream_recon.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNDELIVERED, delivering, print_json, print_text, say
 from stream_recon.errors import ReconError, Undelivered
@@ -29,6 +29,8 @@ commands = typer.Typer(
 )
 commands.add_typer(audit, name="audit")
 commands.add_typer(keys, name="keys")
+commands.command()(gate)
+commands.command()(ledger)
 
 Topologies = Annotated[list[Path], typer.Argument(metavar="TOPOLOGY...")]
 State = Annotated[

@@ -123,7 +123,8 @@ def summarise(pipeline: Pipeline, warnings: Sequence[str]) -> Summary:
             "what is said of the rest stands, but the topology does not fit these topics"
         )
         code = FAILED
-    return Summary(verdict, code, tally.windows(), tally.open, tally.statuses, partitions, told)
+    heads = {chain: head.seq for r in pipeline.reconcilers for chain, head in r.shares[pipeline.layout.plan.name].chains.items()}
+    return Summary(verdict, code, tally.windows(), tally.open, tally.statuses, partitions, told, dict(sorted(heads.items())))
 
 
 def _accounted(pipeline: Pipeline) -> Iterator[Known]:

@@ -19,7 +19,7 @@ FAILED = 3
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The result of a run. ``partitions`` as in ``summary.json``."""
+    """The result of a run. ``partitions`` as in ``summary.json``; ``chains``: how many audit events each has, 0 where none is."""
 
     verdict: str
     exit_code: int
@@ -28,6 +28,7 @@ class Summary:
     events: Mapping[str, int]
     partitions: Sequence[Mapping[str, Any]]
     warnings: list[str] = field(default_factory=list)
+    chains: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """``summary.json``."""
@@ -38,6 +39,7 @@ class Summary:
             "open": self.open,
             **self.events,
             "partitions": [dict(p) for p in self.partitions],
+            "chains": dict(self.chains),
             "warnings": self.warnings,
         }
 

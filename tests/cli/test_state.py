@@ -176,7 +176,9 @@ def test_batches_and_digest_partitions_shape_no_answer(world: World) -> None:
             json.dumps({k: v for k, v in event.items() if k not in {"chain", "time"}}, sort_keys=True)
             for event in result.events("discrepancies")
         )
-        return result.code, events, result.summary
+        chains = result.summary["chains"]  # of digest partitions, each of them
+        assert set(chains) == {f"x/t/{home}" for home in range(int(extra[1]))}
+        return result.code, events, result.summary | {"chains": None}
 
     whole = told("--digest-partitions", "1")
     assert told("--digest-partitions", "3", "--batch-rows", "1") == whole

@@ -147,7 +147,7 @@ def judged(certificates: Iterable[Json], name: str) -> dict[tuple[str, int], Jso
 
 
 def summed(summary: Json) -> Json:
-    return {k: v for k, v in summary.items() if k not in {"topology", "warnings", "partitions"}}
+    return {k: v for k, v in summary.items() if k not in {"topology", "warnings", "partitions", "chains"}}
 
 
 def accounted(summary: Json) -> list[Json]:

@@ -13,7 +13,7 @@ from stream_recon.cli.main import run
 
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXITS = {"validate": 0, "replay": 1, "discrepancies": 0, "demo": 0, "keys": 0, "audit": 0}
+EXITS = {"validate": 0, "replay": 1, "discrepancies": 0, "demo": 0, "keys": 0, "audit": 0, "gate": 0}
 LIVE = frozenset({"run", "status"})
 """Need a broker: tests/kafka/test_readme.py runs them."""
 
@@ -73,6 +73,10 @@ def test_the_replay_example_runs_and_says_what_is_shown(outputs: tuple[Path, dic
 def test_the_proof_of_the_example_holds(outputs: tuple[Path, dict[str, str]]) -> None:
     assert outputs[1]["audit"].splitlines()[-1].startswith("the proof holds: 72 entries under 1 checkpoint of example.com/recon")
     assert "`the proof holds`" in README
+
+
+def test_the_gate_of_the_example_is_open(outputs: tuple[Path, dict[str, str]]) -> None:
+    assert outputs[1]["gate"].splitlines()[-1] == "the gate is open: all of it is certified and clean"
 
 
 def test_the_events_shown_are_those_of_the_example(outputs: tuple[Path, dict[str, str]]) -> None:
