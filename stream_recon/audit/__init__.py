@@ -5,5 +5,5 @@ chain     one chain: seq, prev                  checkpoint  C2SP checkpoints
 follow    what a chain promises                 policy      C2SP policies: whose checkpoints are believed
 ed25519   keys and signatures                   entries     what is signed, by which key, as leaves of a tree
 dsse      envelopes                             verify      an auditor's check of it all
-text      base64, JSON and times
+text      base64, JSON and times                joining   bodies and their events, as they come from two topics
 """

@@ -140,7 +140,7 @@ class Deployment:
         """
         names = self.names
         topics = [names.digests, names.topologies]
-        topics += [names.discrepancies, names.audit, names.dead_letters] if outputs else []
+        topics += [names.discrepancies, names.audit, names.dead_letters, names.checkpoints] if outputs else []
         Topics(self.cluster).delete(topics)
 
     # ---- shares --------------------------------------------------------------------------------------------------------
