@@ -12,6 +12,7 @@ from stream_recon.audit.joining import Step
 from stream_recon.audit.note import Signer
 from stream_recon.audit.text import json_object
 from stream_recon.cli.bundles import Clock, Ledger, Seed, opened
+from stream_recon.cli.places import POSITIONS
 from stream_recon.cli.verifying import EVENTS
 from stream_recon.errors import InputError, ProofError
 from stream_recon.limits import CHECKPOINT_ENTRIES
@@ -40,6 +41,9 @@ def export(results: Path, bundle: Path, root: Signer, *, clock: Clock, seed: See
     """
     if not (results / AUDIT).is_file():
         raise InputError(f"{results / AUDIT}: is not there; name the directory that replay wrote")
+    if (bundle / POSITIONS).exists():
+        text = "it goes on in live topics, and what files add stands in none; name another bundle, with a key of its own"
+        raise InputError(f"{bundle}: {text}")
     with opened(bundle, root, clock=clock, seed=seed) as ledger:
         new = _new(results, ledger.chains)
         note = _write(results, ledger)

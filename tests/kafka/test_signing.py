@@ -8,17 +8,20 @@ import shutil
 import signal
 import subprocess
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from stream_recon.audit.entries import EVENT
 from stream_recon.audit.verify import notes
 from stream_recon.cli.main import run
-from tests.kafka.living import COMMAND, ROOT, START_S, STOP_S, Deployment, Json, Shape, Table, now_us, wait_for
+from tests.kafka.living import COMMAND, ROOT, START_S, STOP_S, Deployment, Json, Shape, Table, now_us, stays, wait_for
 from tests.kafka.loading import read
+from tests.unit.audit.saying import said
 from tools.kafka.broker import Broker
 
 NAME = "example.com/recon"
@@ -30,14 +33,13 @@ WITHIN_S = 60.0
 class Signing:
     """``audit sign`` into one bundle, as often as it is started."""
 
-    def __init__(self, table: Table, place: Path, key: Path, bundle: Path) -> None:
+    def __init__(self, topologies: Sequence[str], place: Path, key: Path, bundle: Path) -> None:
         self.bundle = bundle
-        self._table, self._key, self._log = table, key, place / "sign.log"
+        self._topologies, self._key, self._log = topologies, key, place / "sign.log"
         self.process: subprocess.Popen[bytes]
 
     def command(self, what: str, *more: str) -> list[str]:
-        files = self._table.deployment.files
-        return [*COMMAND, "audit", what, *files, "--bundle", str(self.bundle), "--key", str(self._key), *more]
+        return [*COMMAND, "audit", what, *self._topologies, "--bundle", str(self.bundle), "--key", str(self._key), *more]
 
     def start(self) -> None:
         with self._log.open("ab") as log:
@@ -117,8 +119,8 @@ def key(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def signing(table: Table, place: Path, key: Path, name: str = "bundle") -> Iterator[Signing]:
-    signer = Signing(table, place, key, place / name)
+def signing(topologies: Sequence[str], place: Path, key: Path, name: str = "bundle") -> Iterator[Signing]:
+    signer = Signing(topologies, place, key, place / name)
     signer.start()
     try:
         yield signer
@@ -134,7 +136,7 @@ def verify(bundle: Path, policy: Path, capfd: pytest.CaptureFixture[str], *more:
     return code, found
 
 
-def said(bootstrap: str, topic: str) -> dict[str, list[bytes]]:
+def by_chain(bootstrap: str, topic: str) -> dict[str, list[bytes]]:
     """Bodies of a topic by chain."""
     found: dict[str, list[bytes]] = {}
     for one in read(bootstrap, [topic]):
@@ -149,7 +151,7 @@ def test_a_signer_that_is_killed_again_and_again_proves_all_that_was_said(
     deployment.start()
     with table.busy():
         table.waits_until_closed(now_us(), within=WITHIN_S)
-        with signing(table, tmp_path, key) as signer:
+        with signing(table.deployment.files, tmp_path, key) as signer:
             for n in range(3):
                 for lost in MANY:
                     table.write("source", 100 * n + lost, "lost")
@@ -172,7 +174,7 @@ def test_a_signer_that_is_killed_again_and_again_proves_all_that_was_said(
     policy = signer.bundle / "policy"
     code, report = verify(signer.bundle, policy, capfd, "--kept", str(kept))
     assert (code, report["findings"]) == (0, [])
-    audit, events = (said(broker.bootstrap, f"{deployment.prefix}.{name}") for name in ("audit", "discrepancies"))
+    audit, events = (by_chain(broker.bootstrap, f"{deployment.prefix}.{name}") for name in ("audit", "discrepancies"))
     assert signer.bodies() == audit
     assert {name: row["events"] for name, row in report["chains"].items()} == {name: len(b) for name, b in audit.items()}
     assert sum(row["clean"] for row in report["chains"].values()) > 0
@@ -195,10 +197,10 @@ def test_one_signer_at_a_time_and_one_history(
     broker: Broker, table: Table, key: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     table.deployment.start()
-    with table.busy(), signing(table, tmp_path, key) as first:
+    with table.busy(), signing(table.deployment.files, tmp_path, key) as first:
         first.waits_until_signed(8)
         first.refused("another process adds to this bundle")
-        Signing(table, tmp_path, key, tmp_path / "fresh").refused(
+        Signing(table.deployment.files, tmp_path, key, tmp_path / "fresh").refused(
             "entries are not the", "published checkpoint", "nothing was signed"
         )
 
@@ -206,7 +208,7 @@ def test_one_signer_at_a_time_and_one_history(
         os.kill(first.process.pid, signal.SIGSTOP)
         shutil.copytree(first.bundle, tmp_path / "copy")
         (tmp_path / "second").mkdir()
-        with signing(table, tmp_path / "second", key, "../copy") as second:
+        with signing(table.deployment.files, tmp_path / "second", key, "../copy") as second:
             second.waits_until_signed(first.entries() + 8)
             os.kill(first.process.pid, signal.SIGCONT)
             first.ended(3, "another signer of this deployment has taken over")
@@ -217,3 +219,127 @@ def test_one_signer_at_a_time_and_one_history(
     assert [one.value for one in read(broker.bootstrap, [f"{table.deployment.prefix}.checkpoints"])] == second.checkpoints()
     code, report = verify(second.bundle, second.bundle / "policy", capfd, "--kept", str(first.bundle / "checkpoints"))
     assert (code, report["findings"]) == (0, [])
+
+
+# ---- topics of which the test says what is in them -------------------------------------------------------------------------
+
+
+class Spoken:
+    """The outputs of a deployment that no service runs."""
+
+    def __init__(self, bootstrap: str, prefix: str, place: Path, key: Path) -> None:
+        self.names = [f"{prefix}recon.{name}" for name in ("audit", "discrepancies")]
+        self.bundle = place / "bundle"
+        self.topology = place / "orders.yaml"
+        self._key = key
+        self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+        side = {"format": "json", "key": ["id"]}
+        self.topology.write_text(
+            json.dumps(
+                {
+                    "version": 1,
+                    "name": "orders",
+                    "kafka": {"bootstrap.servers": bootstrap},
+                    "source": {"name": "s", "topics": ["s"], **side},
+                    "targets": [{"name": "t", "topics": ["t"], **side}],
+                    "window": "1s",
+                    "settle": "2s",
+                    "outputs": {"prefix": f"{prefix}recon"},
+                }
+            )
+        )
+        self.make()
+
+    def make(self) -> None:
+        for made in self.admin.create_topics([NewTopic(name, 1) for name in self.names]).values():
+            made.result(WITHIN_S)
+
+    def unmake(self) -> None:
+        for gone in self.admin.delete_topics(self.names).values():
+            gone.result(WITHIN_S)
+        wait_for(lambda: not self.admin.list_topics(timeout=WITHIN_S).topics.keys() & set(self.names), "they are gone", WITHIN_S)
+
+    def say(self, bodies: Sequence[bytes], events: Sequence[bytes] = (), run: str | None = None) -> None:
+        headers: list[tuple[str, str | bytes | None]] = [] if run is None else [("stream-recon-run", run)]
+        for topic, octets in [*((self.names[1], e) for e in events), *((self.names[0], b) for b in bodies)]:
+            self._producer.produce(topic, octets, b"key", 0, headers=headers)
+        assert self._producer.flush(WITHIN_S) == 0
+
+    def export(self) -> int:
+        return run(["audit", "export", str(self.topology), "--bundle", str(self.bundle), "--key", str(self._key), "--json"])
+
+
+@pytest.fixture
+def spoken(bootstrap: str, prefix: str, tmp_path: Path, key: Path) -> Spoken:
+    return Spoken(bootstrap, prefix, tmp_path, key)
+
+
+def test_an_export_of_topics_adds_what_is_new_and_nothing_of_a_run_of_its_own(
+    spoken: Spoken, capfd: pytest.CaptureFixture[str]
+) -> None:
+    of = said([("t/a/0", 2), ("t/a/1", 0), ("t/a/0", 0), ("t/a/1", 1), ("t/a/0", 1)])
+    spoken.say(of.bodies[:2], of.events[:2])
+    spoken.say(of.bodies[:1], of.events[:1], run="20261122")
+    new = []
+    for bodies, events in ([], []), (of.bodies[2:4], of.events[2:3]), ([], []), (of.bodies[4:], of.events[3:]):
+        spoken.say(bodies, events)
+        capfd.readouterr()
+        assert spoken.export() == 0
+        new.append(json.loads(capfd.readouterr().out)["new"])
+    assert new == [2, 2, 0, 1]
+    code, report = verify(spoken.bundle, spoken.bundle / "policy", capfd)
+    assert (code, report["checkpoints"]) == (0, 4)
+    assert {name: (row["events"], row["open"]) for name, row in report["chains"].items()} == {"t/a/0": (3, 3), "t/a/1": (2, 1)}
+
+
+def test_events_that_are_gone_are_told_and_what_stands_before_them_is_signed(
+    spoken: Spoken, capfd: pytest.CaptureFixture[str]
+) -> None:
+    of = said([("t/a/0", 1), ("t/a/0", 2)])
+    spoken.say(of.bodies, of.events[:2])
+    assert spoken.export() == 3
+    assert "t/a/0: of the discrepancy events of the certificate at 1" in (told := capfd.readouterr().err)
+    assert "compaction took them" in told
+    code, report = verify(spoken.bundle, spoken.bundle / "policy", capfd)
+    assert (code, report["chains"]["t/a/0"]["events"]) == (0, 1)
+    spoken.say([], of.events[2:])
+    assert spoken.export() == 0
+    assert verify(spoken.bundle, spoken.bundle / "policy", capfd)[0] == 0
+
+
+def test_topics_of_another_history_are_refused(spoken: Spoken, capfd: pytest.CaptureFixture[str]) -> None:
+    of = said([("t/a/0", 0), ("t/a/0", 0)])
+    spoken.say(of.bodies)
+    assert spoken.export() == 0
+    spoken.say(of.bodies[:1])
+    assert spoken.export() == 3
+    assert "t/a/0, seq 0: seq 2 must come here" in capfd.readouterr().err
+    spoken.unmake()
+    spoken.make()
+    spoken.say(of.bodies)
+    assert spoken.export() == 3
+    assert "they were made anew" in capfd.readouterr().err
+    assert verify(spoken.bundle, spoken.bundle / "policy", capfd)[0] == 0
+
+
+def test_a_broker_that_is_away_is_waited_for(prefix: str, tmp_path: Path, key: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    of = said([("t/a/0", 1)] * 4)
+    with Broker(tmp_path / "broker") as own:
+        spoken = Spoken(own.bootstrap, prefix, tmp_path, key)
+        spoken.say(of.bodies[:2], of.events[:2])
+        with signing([str(spoken.topology)], tmp_path, key) as signer:
+            signer.waits_until_signed(3)
+            own.kill()
+            made = len(signer.checkpoints())
+            stays(lambda: signer.process.poll() is None, "it waits")
+            assert len(signer.checkpoints()) <= made + 1
+            own.restart()
+            spoken.say(of.bodies[2:], of.events[2:])
+            signer.waits_until_signed(5)
+            signer.process.send_signal(signal.SIGTERM)
+            signer.ended(0)
+        published = [one.value for one in read(own.bootstrap, [f"{prefix}recon.checkpoints"])]
+    assert published == signer.checkpoints()
+    code, report = verify(spoken.bundle, spoken.bundle / "policy", capfd)
+    assert (code, report["chains"]["t/a/0"]["open"]) == (0, 4)
