@@ -24,6 +24,11 @@ from stream_recon.cli.verifying import check, read_policy
 from stream_recon.errors import ConfigError
 from stream_recon.limits import SIGNING_KEY_SECONDS
 
+LONGEST_SECONDS = SIGNING_KEY_SECONDS // 4
+"""Between two checkpoints: a key signs for half of its time, and what it signed last must come under one in the other half, also
+where that one is late.
+"""
+
 EXIT_BROKEN = EXIT_DIFFERENT
 """The proof does not hold: as where data differ, so that a gate need not tell them apart."""
 
@@ -74,8 +79,10 @@ def sign(where: Sequence[Path], bundle: Path, key: Path, prefix: str | None, pac
     from stream_recon.cli.stopping import signals
 
     entries, seconds = pace
-    if seconds > SIGNING_KEY_SECONDS // 2:
-        raise ConfigError(f"--every {seconds:g}: a signing key is good for an hour; write at most {SIGNING_KEY_SECONDS // 2}")
+    if seconds > LONGEST_SECONDS:
+        raise ConfigError(
+            f"--every {seconds:g}: a key must not end before the checkpoint over what it signed; write at most {LONGEST_SECONDS}"
+        )
     stop = Event()
     with Screen(terminal=False) as screen, logged(screen, "sign"), signals(stop.set):
         show = (lambda done: print_json(_made(done))) if as_json else lambda _: None

@@ -91,19 +91,36 @@ def _signer(where: Where, pace: Pace, show: Show) -> Iterator[_Signer]:
     cluster.reach(REACH_SECONDS)
     there = _outputs(cluster, names)
     published = PublishedCheckpoints(cluster, names.checkpoints, root.name, names.signer)
-    newest = published.newest()
-    with opened(
-        where.bundle, root, clock=lambda: int(time.time()), seed=lambda: secrets.token_bytes(32), newest=newest
-    ) as ledger:
+    with _taken(where.bundle, root, published) as ledger:
         places = Places(where.bundle, {name: info.id for name, info in there.items()})
         standing = Standing({}, {}) if ledger.last is None else places.read(ledger.last.root)
-        published.take(newest)
         ledger.begin()
         signer = _Signer(cluster, names, there, ledger, standing, places, published, root, pace, show)
         try:
             yield signer
         finally:
             signer.close()
+
+
+@contextmanager
+def _taken(bundle: Path, root: Signer, published: PublishedCheckpoints) -> Iterator[Ledger]:
+    """The bundle, by the only one that publishes from now on. One that may not go on fences nobody."""
+    newest = published.newest()
+    while True:
+        with opened(bundle, root, clock=_seconds, seed=_chance, newest=newest) as ledger:
+            now = published.take()
+            if now == newest:
+                yield ledger
+                return
+        newest = now  # what the one before had on its way went through
+
+
+def _seconds() -> int:
+    return int(time.time())
+
+
+def _chance() -> bytes:
+    return secrets.token_bytes(32)
 
 
 def _outputs(cluster: Cluster, names: Names) -> dict[str, TopicInfo]:

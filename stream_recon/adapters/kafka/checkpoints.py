@@ -76,16 +76,16 @@ class PublishedCheckpoints:
             consumer.close()
         return None
 
-    def take(self, newest: bytes | None) -> None:
-        """Makes this the one that publishes: whoever did before is fenced. ``newest``: what was published last as far as known.
+    def take(self) -> bytes | None:
+        """Makes this the one that publishes: whoever did before is fenced, and what that one had on its way is settled. Returns
+        the newest note.
 
         Raises:
             BrokerError: no answer, or not allowed.
-            Fenced: somebody published meanwhile.
         """
-        self._producer, self._last = self._fresh(), newest
-        if self.newest() != newest:
-            raise self._fenced("another one published a checkpoint meanwhile")
+        self._producer = self._fresh()
+        self._last = self.newest()
+        return self._last
 
     def publish(self, note: bytes, stopped: Callable[[], bool]) -> None:
         """Durable on return. A cluster that is away is waited for, until ``stopped``.

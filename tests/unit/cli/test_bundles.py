@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_recon.adapters.kafka.checkpoints import PublishedCheckpoints
 from stream_recon.audit import policy
 from stream_recon.audit.chain import Head, link
 from stream_recon.audit.ed25519 import PrivateKey
@@ -16,6 +17,7 @@ from stream_recon.audit.note import Signer
 from stream_recon.audit.verify import notes
 from stream_recon.cli.bundles import Ledger, opened, policy_text
 from stream_recon.cli.places import Places, Standing
+from stream_recon.cli.signing import _taken
 from stream_recon.cli.verifying import check
 from stream_recon.errors import InputError, ProofError
 
@@ -88,6 +90,31 @@ def test_a_checkpoint_that_was_published_is_taken_up_and_one_that_was_not_is_cut
     assert check(bundle, POLICY).holds
 
 
+class OnItsWay(PublishedCheckpoints):
+    """A checkpoint whose transaction is only settled when somebody else takes the place."""
+
+    def __init__(self, before: bytes, after: bytes) -> None:
+        self._before, self._after = before, after
+
+    def newest(self) -> bytes | None:
+        return self._before
+
+    def take(self) -> bytes | None:
+        return self._after
+
+
+def test_a_checkpoint_that_was_on_its_way_is_taken_up_too(tmp_path: Path) -> None:
+    said = bodies()
+    with ledger(tmp_path) as one:
+        add(one, said, 3)
+        first = one.checkpoint()
+    published = killed_while_publishing(tmp_path, said, 2, first)
+    with _taken(tmp_path, ROOT, OnItsWay(first, published)) as again:
+        assert again.size == 7
+        again.begin()
+    assert notes((tmp_path / "checkpoints").read_bytes()) == ([first, published], b"")
+
+
 def test_a_bundle_that_lacks_what_was_published_is_not_added_to(tmp_path: Path) -> None:
     said = bodies()
     for name, events in (("short", 1), ("other", 5), ("long", 7)):
@@ -121,6 +148,19 @@ def test_a_key_that_ended_before_the_checkpoint_is_told_and_its_entries_are_sign
         add(one, bodies(), 1)
         one.checkpoint()
     assert check(tmp_path, POLICY).holds
+
+
+def test_keys_take_turns_in_time_for_the_longest_way_to_a_checkpoint(tmp_path: Path) -> None:
+    now, said = [NOW], bodies()
+    with opened(tmp_path, ROOT, clock=lambda: now[0], seed=lambda: b"seed" * 7 + now[0].to_bytes(4, "big"), newest=None) as one:
+        for _ in range(8):
+            for wait in (1, 900, 899):  # the last body of a key, and half an hour to its checkpoint
+                add(one, said, 1)
+                now[0] += wait
+            one.checkpoint()
+    report = check(tmp_path, POLICY)
+    assert (report.findings, report.checkpoints) == ([], 8)
+    assert report.entries == 8 * 3 + 8, "a statement every half an hour"
 
 
 def test_positions_are_those_of_the_last_checkpoint_whichever_it_is(tmp_path: Path) -> None:
