@@ -92,8 +92,7 @@ class Joined:
         Raises:
             ProofError: one does not go on where its chain is, or its events are not those of its root.
         """
-        while self._changed:
-            name = min(self._changed)
+        for name in sorted(self._changed):
             line = self._lines[name]
             while line.bodies and self._is_whole(line):
                 yield self._step(name, line)
