@@ -31,7 +31,7 @@ from stream_recon.cli.exporting import Exported
 from stream_recon.cli.keyfiles import read_key
 from stream_recon.cli.places import Places, Standing
 from stream_recon.config import load_topologies
-from stream_recon.errors import BrokerError, InputError, ProofError, Unreachable
+from stream_recon.errors import BrokerError, InputError, LogError, ProofError, Unreachable
 from stream_recon.limits import CHECKPOINT_ENTRIES
 from stream_recon.ports import Place, TopicInfo
 from stream_recon.service.job import Names
@@ -182,8 +182,8 @@ class _Signer:
             while not stopped():
                 self._turn()
                 if time.monotonic() - self._made >= self._pace.seconds:
-                    self._look()
                     self._checkpoint()
+                    self._look()
         logger.info("stopping: what was read is put under a checkpoint first")
         self._checkpoint()
 
@@ -192,7 +192,7 @@ class _Signer:
         """Whatever is wrong with what comes next, what stands before it is good."""
         try:
             yield
-        except ProofError as error:
+        except (ProofError, LogError) as error:
             if self._ledger.uncovered:
                 self._checkpoint()
             raise InputError(f"{error}; nothing of it was signed") from error

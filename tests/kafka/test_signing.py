@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from stream_recon.audit.entries import EVENT
 from stream_recon.audit.verify import notes
 from stream_recon.cli.main import run
+from stream_recon.cli.verifying import check, read_policy
 from tests.kafka.living import COMMAND, ROOT, START_S, STOP_S, Deployment, Json, Shape, Table, now_us, stays, wait_for
 from tests.kafka.loading import read
 from tests.unit.audit.saying import said
@@ -321,6 +322,18 @@ def test_topics_of_another_history_are_refused(spoken: Spoken, capfd: pytest.Cap
     assert spoken.export() == 3
     assert "they were made anew" in capfd.readouterr().err
     assert verify(spoken.bundle, spoken.bundle / "policy", capfd)[0] == 0
+
+
+def test_a_signer_whose_topics_are_made_anew_signs_what_it_has_and_ends(spoken: Spoken, tmp_path: Path, key: Path) -> None:
+    of = said([("t/a/0", 1)] * 2)
+    spoken.say(of.bodies[:1], of.events[:1])
+    with signing([str(spoken.topology)], tmp_path, key) as signer:
+        signer.waits_until_signed(2)
+        spoken.say(of.bodies[1:], of.events[1:])
+        signer.waits_until_signed(3)
+        spoken.unmake()
+        signer.ended(3, "error:", spoken.names[0])
+    assert check(spoken.bundle, read_policy(spoken.bundle / "policy")).holds
 
 
 def test_a_broker_that_is_away_is_waited_for(prefix: str, tmp_path: Path, key: Path, capfd: pytest.CaptureFixture[str]) -> None:
