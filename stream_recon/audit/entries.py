@@ -67,6 +67,8 @@ class Sealer:
         self._root = root
         self._seed = seed
         self._key: tuple[PrivateKey, SigningKey] | None = None
+        self._until: int | None = None
+        """When the first of the keys ends that signed what is under no checkpoint yet."""
         self.tree = tree
 
     def event(self, body: bytes, now: int) -> Iterator[bytes]:
@@ -75,10 +77,20 @@ class Sealer:
             private = PrivateKey(self._seed())
             self._key = private, SigningKey(private.public, now, now + SIGNING_KEY_SECONDS)
             yield self._entry(STATEMENT, self._key[1].statement(self._root.name), self._root.key)
+        ends = self._key[1].ends
+        self._until = ends if self._until is None else min(self._until, ends)
         yield self._entry(EVENT, body, self._key[0])
 
     def checkpoint(self, now: int) -> bytes:
-        """The note of a checkpoint over all entries so far."""
+        """The note of a checkpoint over all entries so far.
+
+        Raises:
+            ProofError: a key that signed some of them may not sign any more. They must be signed anew.
+        """
+        if self._until is not None and now >= self._until:
+            text = f"the key that signed the last entries ended at {instant(self._until)}, before their checkpoint"
+            raise ProofError(f"{text}: start again, and they are signed anew")
+        self._until = None
         made = Checkpoint.at(self._root.name, self.tree.size, self.tree.root, now)
         return sign_note(made.text, [self._root])
 

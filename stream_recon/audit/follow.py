@@ -24,7 +24,8 @@ from stream_recon.errors import ProofError
 
 Event = Mapping[str, Any]
 
-_NOTHING: Final = root([]).hex()
+NOTHING: Final = root([]).hex()
+"""The root of no events."""
 _JUDGED: Final = ("equal", "different", "inconclusive")
 _CLOSED: Final = ("resolved", "dismissed")
 
@@ -46,8 +47,8 @@ class Events:
             ProofError: one of them is no event.
         """
         wanted, tree, count = body["events_root"], Tree(), 0
-        whole: bool = wanted == _NOTHING
-        while not whole and (found := self._at(count)) is not None and _belongs(found[1], body):
+        whole: bool = wanted == NOTHING
+        while not whole and (found := self._at(count)) is not None and belongs(found[1], body):
             count += 1
             tree.add(found[0])
             whole = tree.root.hex() == wanted
@@ -69,7 +70,8 @@ class Events:
         return self._next[place]
 
 
-def _belongs(event: Event, body: Event) -> bool:
+def belongs(event: Event, body: Event) -> bool:
+    """Whether a discrepancy event may be one of a body with an ``events_root``."""
     if event.get("chain") != body["chain"]:
         return False
     if body["type"] == "rebuilt":

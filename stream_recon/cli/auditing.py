@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-from stream_recon.cli.options import Json
+from stream_recon.cli.options import Json, Prefix
+from stream_recon.limits import CHECKPOINT_ENTRIES
+
+Bundle = Annotated[Path, typer.Option(metavar="BUNDLE", help="The directory of the log; made if missing, else added to.")]
+Key = Annotated[Path, typer.Option(metavar="FILE", help="The root key, from stream-recon keys new.")]
 
 audit = typer.Typer(help="Prove what was certified: make bundles for auditors, and check them offline.", rich_markup_mode=None)
 keys = typer.Typer(help="The root key under which audit events are signed.", rich_markup_mode=None)
@@ -15,15 +19,41 @@ keys = typer.Typer(help="The root key under which audit events are signed.", ric
 
 @audit.command()
 def export(
-    results: Annotated[Path, typer.Argument(metavar="DIR", help="What replay --out, or run --once --out, left.")],
-    bundle: Annotated[Path, typer.Option(metavar="BUNDLE", help="The directory of the log; made if missing, else added to.")],
-    key: Annotated[Path, typer.Option(metavar="FILE", help="The root key, from stream-recon keys new.")],
+    where: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR|TOPOLOGY...", help="What replay --out, or run --once --out, left; or the topologies of a deployment."
+        ),
+    ],
+    bundle: Bundle,
+    key: Key,
+    prefix: Prefix = None,
     as_json: Json = False,
 ) -> None:
     """Sign certificates into a bundle that anybody can check, and end it with a checkpoint."""
     from stream_recon.cli import proving
 
-    raise typer.Exit(proving.export(results, bundle, key, as_json=as_json))
+    raise typer.Exit(proving.export(where, bundle, key, prefix, as_json=as_json))
+
+
+@audit.command()
+def sign(
+    topologies: Annotated[list[Path], typer.Argument(metavar="TOPOLOGY...")],
+    bundle: Bundle,
+    key: Key,
+    every: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="A checkpoint after so many seconds, also when nothing is new.")
+    ] = 60.0,
+    every_events: Annotated[
+        int, typer.Option(min=1, metavar="N", help="A checkpoint after so many entries, too.")
+    ] = CHECKPOINT_ENTRIES,
+    prefix: Prefix = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a checkpoint on stdout.")] = False,
+) -> None:
+    """Sign what the service says while it runs, until stopped; publish checkpoints to the topic PREFIX.checkpoints."""
+    from stream_recon.cli import proving
+
+    raise typer.Exit(proving.sign(topologies, bundle, key, prefix, (every_events, every), as_json=as_json))
 
 
 @audit.command()

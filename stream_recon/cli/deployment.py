@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from stream_recon.adapters.kafka.client import Cluster
 from stream_recon.adapters.kafka.peek import sample
 from stream_recon.adapters.kafka.table import Table
-from stream_recon.adapters.kafka.topics import Topics, digest_log, record, table
+from stream_recon.adapters.kafka.topics import Topics, digest_log, events, record, table
 from stream_recon.cli.clusters import cluster_of
 from stream_recon.cli.schemas import book_of, ids_in_headers
 from stream_recon.cli.wire import check_fit
@@ -95,7 +95,7 @@ class Deployment:
         own = [
             digest_log(names.digests, wanted, exactly=self.digest_partitions is not None),
             table(names.topologies, 1),
-            table(names.discrepancies, wanted),
+            events(names.discrepancies, wanted),
             record(names.audit, wanted),
             record(names.dead_letters, 1),
         ]
@@ -140,7 +140,7 @@ class Deployment:
         """
         names = self.names
         topics = [names.digests, names.topologies]
-        topics += [names.discrepancies, names.audit, names.dead_letters] if outputs else []
+        topics += [names.discrepancies, names.audit, names.dead_letters, names.checkpoints] if outputs else []
         Topics(self.cluster).delete(topics)
 
     # ---- shares --------------------------------------------------------------------------------------------------------

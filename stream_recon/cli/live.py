@@ -10,7 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import RLock
 from types import TracebackType
 from typing import Final, Self
@@ -118,6 +118,23 @@ class Screen:
             else:
                 sys.stderr.write(f"{line}\n")
                 sys.stderr.flush()
+
+
+@contextmanager
+def logged(screen: Screen, who: str) -> Iterator[None]:
+    """Log records of this process to the screen, as those of ``who``."""
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            screen.log(record, who)
+
+    root, handler = logging.getLogger("stream_recon"), Shown()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
 
 
 class _Rates:

@@ -15,7 +15,7 @@ import typer
 from stream_recon import __version__
 from stream_recon.cli import listing, replaying, validating
 from stream_recon.cli.auditing import audit, gate, keys, ledger
-from stream_recon.cli.options import Json
+from stream_recon.cli.options import Json, Prefix
 from stream_recon.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNDELIVERED, delivering, print_json, print_text, say
 from stream_recon.errors import ReconError, Undelivered
 
@@ -36,7 +36,6 @@ Topologies = Annotated[list[Path], typer.Argument(metavar="TOPOLOGY...")]
 State = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where RocksDB keeps state, a cache of the log; default: .stream-recon")
 ]
-Prefix = Annotated[str | None, typer.Option(help="Another deployment than outputs.prefix in the topologies names.")]
 
 _USAGE_ERROR: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 """Typer carries its own copy of click, or needs the package, by version: the class is the same by name."""

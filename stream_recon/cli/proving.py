@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from rich.table import Table
@@ -14,11 +15,19 @@ from stream_recon.audit.follow import Chain
 from stream_recon.audit.note import Signer
 from stream_recon.audit.text import instant
 from stream_recon.audit.verify import Report
-from stream_recon.cli.bundles import export as write_bundle
 from stream_recon.cli.bundles import policy_text
+from stream_recon.cli.exporting import Exported
+from stream_recon.cli.exporting import export as from_files
 from stream_recon.cli.keyfiles import new_key, read_key
 from stream_recon.cli.output import EXIT_DIFFERENT, EXIT_FINE, print_json, print_text, say, shown_text
 from stream_recon.cli.verifying import check, read_policy
+from stream_recon.errors import ConfigError
+from stream_recon.limits import SIGNING_KEY_SECONDS
+
+LONGEST_SECONDS = SIGNING_KEY_SECONDS // 4
+"""Between two checkpoints: a key signs for half of its time, and what it signed last must come under one in the other half, also
+where that one is late.
+"""
 
 EXIT_BROKEN = EXIT_DIFFERENT
 """The proof does not hold: as where data differ, so that a gate need not tell them apart."""
@@ -42,16 +51,47 @@ def _print_key(root: Signer, *, as_json: bool) -> int:
     return EXIT_FINE
 
 
-def export(results: Path, bundle: Path, key: Path, *, as_json: bool) -> int:
-    """Adds what ``replay`` left to a bundle. Raises ``ReconError``."""
-    done = write_bundle(results, bundle, read_key(key), clock=lambda: int(time.time()), seed=lambda: secrets.token_bytes(32))
+def export(where: Sequence[Path], bundle: Path, key: Path, prefix: str | None, *, as_json: bool) -> int:
+    """Adds to a bundle what ``replay`` left in a directory, or what the topics of a deployment hold. Raises ``ReconError``."""
+    if where[0].is_dir() or not (where[0].exists() or where[0].suffix):
+        if len(where) > 1 or prefix is not None:
+            raise ConfigError("give one result directory, or topologies: --prefix is for topologies")
+        root = read_key(key)
+        done = from_files(where[0], bundle, root, clock=lambda: int(time.time()), seed=lambda: secrets.token_bytes(32))
+    else:
+        from stream_recon.cli import signing  # Kafka's client is loaded for topics only
+
+        done = signing.export(signing.Where(where, bundle, key, prefix))
     if as_json:
-        found = {"origin": done.origin, "new": done.new, "entries": done.entries, "checkpoint": done.checkpoint.decode()}
-        print_json(found | {"bundle": str(bundle)})
+        print_json(_made(done) | {"bundle": str(bundle)})
     else:
         print_text(f"{done.new} events signed, {done.entries} entries in the log; written to {bundle}. Its checkpoint:")
         print_text(done.checkpoint.decode().removesuffix("\n"))
     return EXIT_FINE
+
+
+def sign(where: Sequence[Path], bundle: Path, key: Path, prefix: str | None, pace: tuple[int, float], *, as_json: bool) -> int:
+    """Signs what a deployment says, until it is stopped. ``pace``: entries and seconds between checkpoints. Raises
+    ``ReconError``.
+    """
+    from stream_recon.cli import signing
+    from stream_recon.cli.live import Screen, logged
+    from stream_recon.cli.stopping import signals
+
+    entries, seconds = pace
+    if seconds > LONGEST_SECONDS:
+        raise ConfigError(
+            f"--every {seconds:g}: a key must not end before the checkpoint over what it signed; write at most {LONGEST_SECONDS}"
+        )
+    stop = Event()
+    with Screen(terminal=False) as screen, logged(screen, "sign"), signals(stop.set):
+        show = (lambda done: print_json(_made(done))) if as_json else lambda _: None
+        signing.sign(signing.Where(where, bundle, key, prefix), signing.Pace(entries, seconds), show, stop.is_set)
+    return EXIT_FINE
+
+
+def _made(done: Exported) -> dict[str, Any]:
+    return {"origin": done.origin, "new": done.new, "entries": done.entries, "checkpoint": done.checkpoint.decode()}
 
 
 def verify(bundle: Path, policy: Path, kept: Sequence[Path], chains: Sequence[str], *, as_json: bool) -> int:

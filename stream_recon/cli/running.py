@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import socket
 import time
 import uuid
@@ -23,8 +22,9 @@ from stream_recon.adapters.kafka.writer import KafkaWriter
 from stream_recon.cli import collecting
 from stream_recon.cli.clusters import cluster_of
 from stream_recon.cli.deployment import Deployment, removed
-from stream_recon.cli.live import Screen
+from stream_recon.cli.live import Screen, logged
 from stream_recon.cli.output import EXIT_FAILED, EXIT_FINE, print_json
+from stream_recon.cli.stopping import signals
 from stream_recon.cli.supervisor import Report, Supervisor
 from stream_recon.cli.worker import Task
 from stream_recon.config import load_topologies
@@ -76,7 +76,7 @@ def run(paths: Sequence[Path], options: Options) -> int:
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}" if options.once else None
     names = Names(prefix, run_id)
     deployment = Deployment(plans, names, options.digest_partitions)
-    with Screen(as_json=options.as_json and not options.once, every=options.every) as screen, _logging(screen):
+    with Screen(as_json=options.as_json and not options.once, every=options.every) as screen, logged(screen, "run"):
         deployment.reach()
         if options.once:
             _not_a_service(plans, deployment)
@@ -153,7 +153,7 @@ class _Service:
         with _held(state):
             opened = self._deployment.open(partitions)
             self._start(opened, state, self._options.stages)
-            with _signals(self), self._metrics():
+            with signals(self.stop), self._metrics():
                 try:
                     while not self._stop:
                         self._turn()
@@ -231,7 +231,7 @@ class _Service:
         import tempfile
 
         marks = collecting.output_ends(self._deployment.cluster, self._names)
-        with tempfile.TemporaryDirectory(prefix="stream-recon-", dir=self._options.state) as state, _signals(self):
+        with tempfile.TemporaryDirectory(prefix="stream-recon-", dir=self._options.state) as state, signals(self.stop):
             try:
                 opened = self._deployment.open(partitions)
                 ends = self._deployment.ends(opened)
@@ -299,23 +299,6 @@ class _Service:
 
 
 @contextmanager
-def _signals(service: _Service) -> Iterator[None]:
-    """SIGTERM and SIGINT ask for the end in order; the second one is not waited for."""
-
-    def asked(*_: object) -> None:
-        service.stop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
 def _held(state: Path) -> Iterator[None]:
     """One ``run`` a state directory.
 
@@ -332,20 +315,3 @@ def _held(state: Path) -> Iterator[None]:
                 f"another run of this deployment holds {state}; stop that one, or give this one a name of its own with --name"
             ) from error
         yield
-
-
-@contextmanager
-def _logging(screen: Screen) -> Iterator[None]:
-    """Log records of this process to the screen."""
-
-    class Shown(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            screen.log(record, "run")
-
-    root, handler = logging.getLogger("stream_recon"), Shown()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)

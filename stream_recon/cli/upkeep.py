@@ -56,7 +56,8 @@ def reset(paths: Sequence[Path], prefix: str | None, state: Path | None, *, outp
     plans = load_topologies(paths, prefix)
     deployment = _stopped(plans)
     names, place = deployment.names, state_base(state) / plans[0].prefix
-    topics = [names.digests, names.topologies, *([names.discrepancies, names.audit, names.dead_letters] if outputs else [])]
+    put_out = [names.discrepancies, names.audit, names.dead_letters, names.checkpoints]
+    topics = [names.digests, names.topologies, *(put_out if outputs else [])]
     kept = _checkpoints(deployment)
     of_them = "" if kept is None else f"checkpoints {kept.place}, "
     told = f"deletes topics {', '.join(topics)}, groups {names.normalise} and {names.reconcile}, {of_them}and {place}"

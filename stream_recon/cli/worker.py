@@ -32,6 +32,7 @@ from stream_recon.adapters.kafka.digests import KafkaDigests
 from stream_recon.adapters.kafka.outputs import KafkaOutputs
 from stream_recon.adapters.kafka.peek import LastMessages
 from stream_recon.adapters.kafka.source import KafkaSource
+from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.adapters.kafka.writer import KafkaWriter
 from stream_recon.cli.clusters import cluster_of
 from stream_recon.cli.output import EXIT_FAILED, EXIT_UNDELIVERED
@@ -276,8 +277,10 @@ def reconciling(task: Task, _: Tell = _silent) -> Iterator[Stage]:
     digests = KafkaDigests(cluster, names.digests, Group(names.reconcile, task.member))
 
     def outputs(home: int) -> KafkaOutputs:
-        place = (names.digests, home)
-        return KafkaOutputs(cluster, names.transactional_id(home), place, lambda: digests.committed([home]).get(home), names.once)
+        id_, place = names.transactional_id(home), (names.digests, home)
+        there = Topics(cluster).describe([names.discrepancies, names.audit])
+        widths = {name: info.partitions for name, info in there.items()}
+        return KafkaOutputs(cluster, id_, place, lambda: digests.committed([home]).get(home), widths, names.once)
 
     states, checkpoints = _states(task)
     worker = ReconcileWorker(

@@ -57,6 +57,16 @@ class Names:
     def dead_letters(self) -> str:
         return f"{self.prefix}.{DEAD_LETTERS}"
 
+    @property
+    def checkpoints(self) -> str:
+        """What a signer publishes."""
+        return f"{self.prefix}.checkpoints"
+
+    @property
+    def signer(self) -> str:
+        """The transactional id of whoever signs: there is one at a time."""
+        return f"{self.prefix}.sign"
+
     def output(self, topic: str) -> str:
         """The topic of an event."""
         return f"{self.prefix}.{topic}"

@@ -190,10 +190,9 @@ class Trial:
         digests = KafkaDigests(self.cluster, self.names.digests, Group(self.names.reconcile))
 
         def outputs(home: int) -> KafkaOutputs:
-            place = self.names.digests, home
-            return KafkaOutputs(
-                self.cluster, self.names.transactional_id(home), place, lambda: digests.committed([home]).get(home)
-            )
+            id_, place = self.names.transactional_id(home), (self.names.digests, home)
+            widths = dict.fromkeys((self.names.discrepancies, self.names.audit), 1)
+            return KafkaOutputs(self.cluster, id_, place, lambda: digests.committed([home]).get(home), widths)
 
         worker = ReconcileWorker(digests, outputs, partial(self._store, machine), self.names, self.world.monotonic)
         while True:

@@ -105,6 +105,7 @@ def test_a_heartbeat_topic_that_is_not_there_is_named(world: Live, here: Here) -
         ("digests", {"retention_ms": "604800000"}, "retention.ms=-1"),
         ("discrepancies", {"max_message_bytes": "1000"}, "max.message.bytes=1048588"),
         ("discrepancies", {"cleanup_policy": "delete"}, "cleanup.policy=compact"),
+        ("discrepancies", {"min_compaction_lag_ms": "86400000"}, "min.compaction.lag.ms=604800000"),
         ("audit", {"retention_bytes": "1000"}, "retention.bytes=-1"),
         ("dead-letters", {"max_message_bytes": "1000"}, "max.message.bytes=1048588"),
     ],
@@ -115,7 +116,7 @@ def test_a_topic_of_ours_that_would_break_a_promise_is_refused_with_the_command_
     world.make("s", "t")
     right = {
         "digests": {"message_timestamp_type": "LogAppendTime", "max_message_bytes": "16777216"},
-        "discrepancies": {"cleanup_policy": "compact"},
+        "discrepancies": {"cleanup_policy": "compact", "min_compaction_lag_ms": "604800000"},
     }
     forever = {} if output == "discrepancies" else {"retention_ms": "-1"}
     world.make_as(f"{world.prefix}.{output}", **{**forever, **right.get(output, {}), **settings})

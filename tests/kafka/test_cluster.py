@@ -45,7 +45,7 @@ def test_a_transaction_goes_through_although_the_coordinator_of_its_group_has_le
     cluster.admin.create_topics([NewTopic(topic, 1)])[topic].result(WITHIN_S)
     member = consumer(brokers.bootstrap, group=group)
     outputs = KafkaOutputs(
-        cluster, f"{prefix}id", (topic, 0), lambda: committed(cluster, member, group, [(topic, 0)]).get((topic, 0))
+        cluster, f"{prefix}id", (topic, 0), lambda: committed(cluster, member, group, [(topic, 0)]).get((topic, 0)), {topic: 1}
     )
     outputs.say([(topic, b"key", b"one")], Commit(1, b""), member.consumer_group_metadata)
     coordinator = cluster.admin.describe_consumer_groups([group])[group].result(WITHIN_S).coordinator

@@ -81,6 +81,21 @@ def test_what_run_once_left_passes_and_balances(
         assert here("gate", out, "--from", window[0], "--to", window[1]).code == 3
 
 
+def test_what_run_once_left_holds_where_many_keys_of_one_window_differ(
+    bootstrap: str, prefix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    here = Here(capfd)
+    with live(bootstrap, prefix, tmp_path) as world:
+        world.make("s", "t")
+        world.both({"id": 0})
+        world.put(s=ids(range(1, 40)), t=[])
+        out, path = tmp_path / "out", world.topology(parallelism=3)
+        assert world.start(path, "--once", "--out", out).end().code == 1
+        held = next(c["window"] for c in world.certificates if c["counts"]["different"] > 1)
+        found = here("gate", out, "--from", held["start"], "--to", held["end"], "--json")
+        assert found.code == 1, found.stderr
+
+
 def _rows_agree(world: Live) -> float:
     """Rows of both sides for a few seconds; a time before the last of them, whose window they let close."""
     for n in range(6):

@@ -17,7 +17,7 @@ from stream_recon.adapters.kafka.outputs import KafkaOutputs
 from stream_recon.adapters.kafka.source import committed
 from stream_recon.errors import Fenced
 from stream_recon.ports import Commit
-from tests.kafka.loading import consumer, until
+from tests.kafka.loading import consumer, read, until
 from tools.kafka.broker import Broker, Member, new_cluster
 from tools.kafka.network import HOST, choose_ports
 from tools.kafka.proxy import Proxy
@@ -51,13 +51,31 @@ def desk(bootstrap: str, prefix: str, by: str) -> Iterator[tuple[Callable[[], Ka
     member = consumer(bootstrap, group=group)
 
     def outputs() -> KafkaOutputs:
-        return KafkaOutputs(cluster, f"{prefix}id", place, lambda: committed(cluster, member, group, [place]).get(place))
+        return KafkaOutputs(
+            cluster, f"{prefix}id", place, lambda: committed(cluster, member, group, [place]).get(place), {topic: 1}
+        )
 
     def say(by: KafkaOutputs, position: int) -> None:
         by.say([(topic, b"key", b"%d" % position)], Commit(position, b""), member.consumer_group_metadata)
 
     yield outputs, say
     member.close()
+
+
+def test_what_is_said_of_a_digest_partition_stands_in_one_partition_in_order(bootstrap: str, prefix: str) -> None:
+    log, topic, group = f"{prefix}log", f"{prefix}t", f"{prefix}g"
+    cluster, place = Cluster((("bootstrap.servers", bootstrap),)), (log, 2)
+    for made in cluster.admin.create_topics([NewTopic(log, 3), NewTopic(topic, 2)]).values():
+        made.result(WITHIN_S)
+    member = consumer(bootstrap, group=group)
+    outputs = KafkaOutputs(
+        cluster, f"{prefix}id", place, lambda: committed(cluster, member, group, [place]).get(place), {topic: 2}
+    )
+    messages = [(topic, b"%d" % n, b"%d" % n) for n in range(50)]
+    outputs.say(messages, Commit(1, b""), member.consumer_group_metadata)
+    outputs.close()
+    member.close()
+    assert [(o.partition, o.value) for o in read(bootstrap, [topic])] == [(0, value) for _, _, value in messages]
 
 
 def test_producers_that_are_replaced_or_fenced_do_not_stay(

@@ -136,8 +136,8 @@ def _(real: Any, self: ReconcileWorker, home: int) -> int:
 
 
 @mutant("a doubtful transaction is put out again", KafkaOutputs, "__init__")
-def _(real: Any, self: KafkaOutputs, cluster: Any, id_: str, place: Any, committed: Any, run: Any = None) -> None:
-    real(self, cluster, id_, place, lambda: None, run)
+def _(real: Any, self: KafkaOutputs, cluster: Any, id_: str, place: Any, committed: Any, *rest: Any) -> None:
+    real(self, cluster, id_, place, lambda: None, *rest)
 
 
 @mutant("a doubtful transaction counts as gone through", KafkaOutputs, "_replace")

@@ -1,5 +1,8 @@
 """Outputs: one transactional producer for each digest partition, under an id that stays, so that a former owner is fenced.
 
+What is said of a digest partition stands in one partition of each topic, in order: events and the certificate that holds them are
+found again in the order in which its root was taken.
+
 One ``say`` is one transaction: events and the position in the digest log, with the consumer group's metadata (DESIGN section 5).
 A producer whose transaction ended in doubt is never used again: a new one under the same id settles the old transaction one way
 or the other, and the committed position tells which. A cluster that is away is waited for.
@@ -8,7 +11,7 @@ or the other, and the committed position tells which. A cluster that is away is 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -57,9 +60,11 @@ class KafkaOutputs:
         transactional_id: str,
         place: Place,
         committed: Callable[[], Commit | None],
+        widths: Mapping[str, int],
         run: str | None = None,
     ) -> None:
-        """Fences whoever wrote under the id before, and settles what that one left. ``run``: told in a header of each message.
+        """Fences whoever wrote under the id before, and settles what that one left. ``widths``: partitions of each topic;
+        ``run``: told in a header of each message.
 
         Raises:
             BrokerError: no answer, or not allowed.
@@ -68,6 +73,7 @@ class KafkaOutputs:
         self._id = transactional_id
         self._place = place
         self._committed = committed
+        self._widths = widths
         self._headers = run_headers(run)
         self.transactions, self.replaced, self.seconds = 0, 0, 0.0
         self._failures: list[tuple[str, KafkaError]] = []
@@ -75,7 +81,7 @@ class KafkaOutputs:
 
     def _fresh(self) -> Producer:
         producer = self._cluster.producer(
-            {"transactional.id": self._id, "partitioner": "murmur2_random"},
+            {"transactional.id": self._id},
             {"transaction.timeout.ms": TRANSACTION_MS, "linger.ms": 5, **_KEEPS_BROKERS},
         )
         try:
@@ -140,7 +146,7 @@ class KafkaOutputs:
         self._producer.commit_transaction(TRANSACTION_MS / 1000)
 
     def _produce(self, topic: str, key: bytes, value: bytes) -> None:
-        failures = self._failures
+        failures, partition = self._failures, self._place[1] % self._widths.get(topic, 1)  # the broker tells of one that is gone
 
         def report(error: KafkaError | None, _: object) -> None:
             """Does not hold the producer, which holds it: of a transaction that is purged nobody takes the reports any more."""
@@ -149,7 +155,7 @@ class KafkaOutputs:
 
         while True:
             try:
-                self._producer.produce(topic, value, key, on_delivery=report, headers=self._headers)
+                self._producer.produce(topic, value, key, partition, on_delivery=report, headers=self._headers)
             except BufferError:
                 self._producer.poll(0.1)
             else:

@@ -25,6 +25,9 @@ BLOCK_BYTES: Final = 16 * 1024**2
 EVENT_BYTES: Final = 1_048_588
 """Largest message of the other topics, Kafka's own default: an event holds one key, a certificate no rows."""
 
+UNSIGNED_MS: Final = 7 * 24 * 3600 * 1000
+"""How long a signer may be away at most: a week, so that nobody must come for it on a Sunday."""
+
 _SOON: Final = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -70,6 +73,12 @@ def digest_log(name: str, partitions: int, *, exactly: bool) -> OwnTopic:
 def table(name: str, partitions: int) -> OwnTopic:
     """A topic whose newest message by key is the state: what is open, which topologies there are."""
     return OwnTopic(name, partitions, {"cleanup.policy": "compact", "max.message.bytes": str(EVENT_BYTES)})
+
+
+def events(name: str, partitions: int) -> OwnTopic:
+    """A table of which whoever signs must have read every message before a newer one of its key may take its place."""
+    of_a_table = table(name, partitions)
+    return OwnTopic(name, partitions, {**of_a_table.settings, "min.compaction.lag.ms": str(UNSIGNED_MS)})
 
 
 def record(name: str, partitions: int) -> OwnTopic:
@@ -294,6 +303,6 @@ class Topics:
 
 def _satisfies(name: str, there: str, needed: str) -> bool:
     """Whether a setting is as good as needed: bounds may be wider; a table may delete by time only if told so by hand."""
-    if name == "max.message.bytes":
+    if name in {"max.message.bytes", "min.compaction.lag.ms"}:
         return int(there or 0) >= int(needed)
     return there == needed

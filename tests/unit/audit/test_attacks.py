@@ -23,7 +23,8 @@ from stream_recon.audit.merkle import Tree
 from stream_recon.audit.note import Signer, sign
 from stream_recon.audit.text import decoded, encoded, json_object
 from stream_recon.audit.verify import Bundle, Report, notes, verify
-from stream_recon.cli.bundles import export, policy_text
+from stream_recon.cli.bundles import policy_text
+from stream_recon.cli.exporting import export
 from stream_recon.cli.main import run
 from stream_recon.limits import SIGNING_KEY_SECONDS
 

@@ -189,6 +189,23 @@ def test_an_export_of_nothing_makes_no_bundle(tmp_path: Path, key: Path) -> None
     assert not (tmp_path / "bundle").exists()
 
 
+def test_checkpoints_that_come_after_the_end_of_a_key_are_refused(
+    tmp_path: Path, key: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["audit", "sign", "t.yaml", "--bundle", str(tmp_path / "b"), "--key", str(key), "--every", "901"]) == 3
+    assert "write at most 900" in capfd.readouterr().err
+
+
+def test_files_are_not_added_to_a_bundle_of_live_topics(tmp_path: Path, key: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bundle = tmp_path / "bundle"
+    assert export(results(tmp_path / "r", 3), bundle, key) == 0
+    (bundle / "positions").write_bytes(b"{}")
+    before = (bundle / "checkpoints").read_bytes()
+    assert export(results(tmp_path / "r", 5), bundle, key) == 3
+    assert "goes on in live topics" in capfd.readouterr().err
+    assert (bundle / "checkpoints").read_bytes() == before
+
+
 def test_a_bundle_that_was_changed_is_not_added_to(tmp_path: Path, key: Path, policy: Path) -> None:
     bundle = tmp_path / "bundle"
     assert export(results(tmp_path / "r", 3), bundle, key) == 0

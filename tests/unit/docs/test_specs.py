@@ -13,6 +13,7 @@ from stream_recon.audit import checkpoint, entries
 from stream_recon.audit.ed25519 import PrivateKey
 from stream_recon.cli import verifying
 from stream_recon.cli.main import run
+from stream_recon.cli.places import POSITIONS
 from stream_recon.lifecycle.states import Kind
 from stream_recon.limits import CHECKPOINT_ENTRIES, LOG_FORMAT, SIGNING_KEY_SECONDS
 from stream_recon.model.digest import (
@@ -168,7 +169,7 @@ def test_decisions_are_numbered_and_say_what_was_not_taken() -> None:
 
 
 def test_the_proof_names_its_files_and_types() -> None:
-    assert names(PROOF, "file") == [verifying.ENTRIES, verifying.EVENTS, verifying.CHECKPOINTS, verifying.POLICY]
+    assert names(PROOF, "file") == [verifying.ENTRIES, verifying.EVENTS, verifying.CHECKPOINTS, verifying.POLICY, POSITIONS]
     assert names(PROOF, "`payloadType`") == [entries.EVENT, entries.STATEMENT]
     made = entries.SigningKey(PrivateKey(bytes(range(32))).public, 0, 1).statement("NAME")
     members = re.findall(r'"(\w+)":', PROOF.split("introduces a signing key: `")[1].split("`")[0])

@@ -1,0 +1,278 @@
+"""``audit sign`` and ``audit export`` of live topics: what the service says, into a bundle, under checkpoints that are published.
+
+A checkpoint is made in this order, so that whatever is interrupted leaves a bundle that the next one goes on with:
+
+1. entries and discrepancy events are synced       3. the note is published, by a transaction that fences other signers
+2. positions are written                           4. the note is added to the bundle, or by the next one that opens it
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from confluent_kafka import Message
+
+from stream_recon.adapters.kafka.checkpoints import PublishedCheckpoints
+from stream_recon.adapters.kafka.client import RUN_HEADER, Cluster, headers_of
+from stream_recon.adapters.kafka.following import Followed
+from stream_recon.adapters.kafka.topics import Topics
+from stream_recon.audit.joining import Joined
+from stream_recon.audit.note import Signer
+from stream_recon.cli.bundles import Ledger, opened
+from stream_recon.cli.clusters import cluster_of
+from stream_recon.cli.exporting import Exported
+from stream_recon.cli.keyfiles import read_key
+from stream_recon.cli.places import Places, Standing
+from stream_recon.config import load_topologies
+from stream_recon.errors import BrokerError, InputError, LogError, ProofError, Unreachable
+from stream_recon.limits import CHECKPOINT_ENTRIES
+from stream_recon.ports import Place, TopicInfo
+from stream_recon.service.job import Names
+
+logger = logging.getLogger("stream_recon")
+
+POLL: Final = 1_000
+POLL_SECONDS: Final = 0.5
+REACH_SECONDS: Final = 15.0
+
+Show = Callable[[Exported], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What is signed, into what, by which key."""
+
+    topologies: Sequence[Path]
+    bundle: Path
+    key: Path
+    prefix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When checkpoints are made: after so many entries, and after so many seconds."""
+
+    entries: int = CHECKPOINT_ENTRIES
+    seconds: float = float("inf")
+
+
+def export(where: Where) -> Exported:
+    """Signs what the topics hold now, and ends with a checkpoint.
+
+    Raises:
+        ReconError: bundle and topics do not fit each other, a cluster does not answer, or another one signs.
+    """
+    with _signer(where, Pace(), lambda _: None) as signer:
+        return signer.to_the_end()
+
+
+def sign(where: Where, pace: Pace, show: Show, stopped: Callable[[], bool]) -> None:
+    """Signs what the topics hold and what comes, until it is ``stopped``; ``show`` is given every checkpoint.
+
+    Raises:
+        ReconError: as ``export``.
+    """
+    with _signer(where, pace, show) as signer:
+        signer.until(stopped)
+
+
+@contextmanager
+def _signer(where: Where, pace: Pace, show: Show) -> Iterator[_Signer]:
+    root = read_key(where.key)
+    plan = load_topologies(where.topologies, where.prefix)[0]
+    cluster, names = cluster_of(plan.kafka), Names(plan.prefix)
+    cluster.reach(REACH_SECONDS)
+    there = _outputs(cluster, names)
+    published = PublishedCheckpoints(cluster, names.checkpoints, root.name, names.signer)
+    with _taken(where.bundle, root, published) as ledger:
+        places = Places(where.bundle, {name: info.id for name, info in there.items()})
+        standing = Standing({}, {}) if ledger.last is None else places.read(ledger.last.root)
+        ledger.begin()
+        signer = _Signer(cluster, names, there, ledger, standing, places, published, root, pace, show)
+        try:
+            yield signer
+        finally:
+            signer.close()
+
+
+@contextmanager
+def _taken(bundle: Path, root: Signer, published: PublishedCheckpoints) -> Iterator[Ledger]:
+    """The bundle, by the only one that publishes from now on. One that may not go on fences nobody."""
+    newest = published.newest()
+    while True:
+        with opened(bundle, root, clock=_seconds, seed=_chance, newest=newest) as ledger:
+            now = published.take()
+            if now == newest:
+                yield ledger
+                return
+        newest = now  # what the one before had on its way went through
+
+
+def _seconds() -> int:
+    return int(time.time())
+
+
+def _chance() -> bytes:
+    return secrets.token_bytes(32)
+
+
+def _outputs(cluster: Cluster, names: Names) -> dict[str, TopicInfo]:
+    wanted = [names.audit, names.discrepancies]
+    there = Topics(cluster).describe(wanted)
+    for name in wanted:
+        if name not in there:
+            raise BrokerError(f"{cluster.name} has no topic {name}: start stream-recon run first, or name its --prefix")
+    return there
+
+
+class _Signer:
+    """One signer, which holds its bundle and its place."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        names: Names,
+        there: Mapping[str, TopicInfo],
+        ledger: Ledger,
+        standing: Standing,
+        places: Places,
+        published: PublishedCheckpoints,
+        root: Signer,
+        pace: Pace,
+        show: Show,
+    ) -> None:
+        self._topics, self._names, self._there = Topics(cluster), names, there
+        self._ledger, self._places, self._published = ledger, places, published
+        self._root, self._pace, self._show = root, pace, show
+        self._joined = Joined(ledger.chains, standing.floors)
+        self._bodies = Followed(cluster, self._from(names.audit, standing))
+        self._events = Followed(cluster, self._from(names.discrepancies, standing))
+        self._missing: tuple[frozenset[tuple[str, int]], Mapping[Place, int]] | None = None
+        """Bodies of which events are missing, and the ends of the topic of events since."""
+        self._stopped: Callable[[], bool] = lambda: False
+        self._new, self._shown, self._made = 0, 0, time.monotonic()
+        logger.info("%s: goes on after %d entries, in %d chains", root.name, ledger.size, len(ledger.chains))
+
+    def _from(self, topic: str, standing: Standing) -> dict[Place, int]:
+        places = [(topic, partition) for partition in range(self._there[topic].partitions)]
+        begins = self._topics.begins(places)
+        return {place: standing.places.get(place, begins[place]) for place in places}
+
+    # ---- the two ways to run -------------------------------------------------------------------------------------------
+
+    def to_the_end(self) -> Exported:
+        """To the ends that the topic of audit events has now."""
+        ends = self._topics.ends(self._bodies.positions, committed=True)
+        with self._good_first():
+            while any(self._bodies.positions[place] < end for place, end in ends.items()) or self._joined.waiting():
+                self._turn()
+        return replace(self._checkpoint(), new=self._new)
+
+    def until(self, stopped: Callable[[], bool]) -> None:
+        """Until stopped; then what is whole is under a checkpoint."""
+        self._stopped = stopped
+        with self._good_first():
+            while not stopped():
+                self._turn()
+                if time.monotonic() - self._made >= self._pace.seconds:
+                    self._checkpoint()
+                    self._look()
+        logger.info("stopping: what was read is put under a checkpoint first")
+        self._checkpoint()
+
+    @contextmanager
+    def _good_first(self) -> Iterator[None]:
+        """Whatever is wrong with what comes next, what stands before it is good."""
+        try:
+            yield
+        except (ProofError, LogError) as error:
+            if self._ledger.uncovered:
+                self._checkpoint()
+            raise InputError(f"{error}; nothing of it was signed") from error
+
+    def _turn(self) -> None:
+        for place, message in self._bodies.poll(POLL, POLL_SECONDS):
+            if not _of_a_run(message):
+                self._joined.body(place, message.offset() or 0, bytes(message.value() or b""))
+        self._sign()
+        if waiting := self._joined.waiting():
+            for place, message in self._events.poll(POLL, POLL_SECONDS):
+                if not _of_a_run(message):
+                    self._joined.event(place, message.offset() or 0, bytes(message.value() or b""))
+            self._sign()
+            self._gone(waiting)
+
+    def _sign(self) -> None:
+        for step in self._joined.whole():
+            self._ledger.add(step.body, step.events)
+            self._new += 1
+            if self._ledger.uncovered >= self._pace.entries:
+                self._checkpoint()
+
+    def _gone(self, waiting: frozenset[tuple[str, int]]) -> None:
+        """A body was put out together with its events: what is not in their topic up to its end as it was after that is gone.
+
+        Raises:
+            ProofError: events are.
+        """
+        if self._missing is None:
+            try:
+                self._missing = waiting, self._topics.ends(self._events.positions)
+            except Unreachable as error:
+                logger.warning("%s", error)
+            return
+        since, ends = self._missing
+        if all(self._events.positions[place] >= end for place, end in ends.items()):
+            self._missing = None
+            for chain, offset in sorted(since & self._joined.waiting()):
+                raise ProofError(
+                    f"{chain}: of the discrepancy events of the certificate at {offset} in {self._names.audit} some are no "
+                    f"longer in {self._names.discrepancies}: compaction took them; a signer may be away for a week at most"
+                )
+
+    # ---- checkpoints ---------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Raises where topics are no longer what is followed: nothing would come from them, and nobody would notice."""
+        try:
+            there = Topics(self._topics.cluster).describe(self._there)
+        except Unreachable as error:
+            logger.warning("%s", error)
+            return
+        same = {name: (info.id, info.partitions) for name, info in self._there.items()}
+        if {name: (info.id, info.partitions) for name, info in there.items()} != same:
+            raise BrokerError(
+                f"topics {', '.join(same)}: one was deleted, made anew or has more partitions; start the signer again"
+            )
+
+    def _checkpoint(self) -> Exported:
+        note = self._ledger.checkpoint(self._publish)
+        self._made = time.monotonic()
+        done = Exported(self._root.name, self._new - self._shown, self._ledger.size, note)
+        self._shown = self._new
+        waiting = len(self._joined.waiting())
+        logger.info("checkpoint over %d entries, %d events new, %d wait for theirs", done.entries, done.new, waiting)
+        self._show(done)
+        return done
+
+    def _publish(self, note: bytes) -> None:
+        standing = self._joined.standing(self._bodies.positions | self._events.positions)
+        self._places.write(self._ledger.root, Standing(*standing))
+        self._published.publish(note, self._stopped)
+
+    def close(self) -> None:
+        """Releases what it reads by."""
+        self._bodies.close()
+        self._events.close()
+
+
+def _of_a_run(message: Message) -> bool:
+    """Whether it is of a ``run --once``: its chains have the names of the service's, and are others (docs/decisions/0016)."""
+    return any(name == RUN_HEADER for name, _ in headers_of(message))
