@@ -46,8 +46,11 @@ demo-kafka: $(READY) ## the same on a Kafka broker of its own, fetched by Maven 
 broker: $(READY) ## a Kafka broker in the foreground, data in .broker; prints KAFKA_BOOTSTRAP
 	@$(BIN)/python tools/kafka/broker.py
 
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4)))
+# Many tests wait for brokers: one more worker than cores, but no more brokers than four.
+
 test: $(READY) ## the whole test suite, real Kafka included; files side by side on the cores that there are
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 crash: $(READY) ## of the tests those that kill, stop and take over workers on a real broker
 	@$(BIN)/python -m pytest tests/kafka/test_exactly_once.py

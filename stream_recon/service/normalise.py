@@ -94,8 +94,9 @@ class NormaliseWorker:
         return taken
 
     def _poll(self, source: Source) -> int:
+        began = self._clock()
         polled = source.poll(POLL_MESSAGES, FLUSH_SECONDS / len(self.sources))
-        self._take(source, polled.stretches)
+        self._take(source, polled.stretches, began)
         for place, end in polled.ends.items():
             self.ended(source, place, end)
         for place in polled.lost:
@@ -106,7 +107,7 @@ class NormaliseWorker:
             )
         return sum(len(s.offset) for s in polled.stretches)
 
-    def _take(self, source: Source, stretches: Iterable[Stretch]) -> None:
+    def _take(self, source: Source, stretches: Iterable[Stretch], began: float) -> None:
         taken: list[tuple[Spot, Stretch]] = []
         ended: list[tuple[Place, int]] = []
         for stretch in stretches:
@@ -124,12 +125,12 @@ class NormaliseWorker:
                     ended.append((stretch.place, end))
             if len(kept.offset):
                 taken.append((spot, kept))
-        self._read(taken)
+        self._read(taken, began)
         for place, end in ended:
             self.ended(source, place, end)
 
-    def _read(self, taken: Sequence[tuple[Spot, Stretch]]) -> None:
-        """Each feed's stretches together: a decoder costs so much a call."""
+    def _read(self, taken: Sequence[tuple[Spot, Stretch]], began: float) -> None:
+        """Each feed's stretches together: a decoder costs so much a call. What they hold has waited since the poll ``began``."""
         for spot, stretch in taken:
             spot.reached, spot.ended, spot.idle = int(stretch.offset[-1]) + 1, None, None
             spot.heard, spot.spoke = self._clock(), True
@@ -147,7 +148,7 @@ class NormaliseWorker:
                 if feed.normaliser.pending_bytes >= PART_BYTES:
                     self.writing.flush(feed)
             if fresh:
-                feed.since = feed.since if feed.since is not None else self._clock()
+                feed.since = feed.since if feed.since is not None else began
 
     def ended(self, source: Source, place: Place, end: int) -> None:
         """All positions below ``end`` were handed over: those that brought no message are unused."""

@@ -24,7 +24,7 @@ from stream_recon.engine.pipeline import DISCREPANCIES
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.terms import Event
 from stream_recon.errors import BrokerError, Fenced, LogError
-from stream_recon.limits import FLUSH_SECONDS, SEGMENT_CACHE_BYTES
+from stream_recon.limits import SEGMENT_CACHE_BYTES
 from stream_recon.ports import Commit, Entry, Store
 from stream_recon.service.checkpoints import Checkpointed, Checkpointer
 from stream_recon.service.job import Names
@@ -33,6 +33,8 @@ from stream_recon.service.report import PairReport, ReconcileReport
 logger = logging.getLogger("stream_recon.reconcile")
 
 POLL_ENTRIES = 256
+POLL_SECONDS = 0.1
+"""A poll lasts so long unless it is full, and certificates wait for its end."""
 COMMIT_SECONDS = 1.0
 RETAKE_SECONDS = 10.0
 """A digest partition that was fenced is taken again, if the group still says that it is ours: time enough to hear otherwise."""
@@ -122,7 +124,7 @@ class ReconcileWorker:
 
     def step(self) -> int:
         """Folds what is there and puts it out; returns the number of entries."""
-        polled = self._digests.poll(POLL_ENTRIES, FLUSH_SECONDS)
+        polled = self._digests.poll(POLL_ENTRIES, POLL_SECONDS)
         for home in sorted(polled):
             if home in self.seats:
                 self._fold(home, polled[home])

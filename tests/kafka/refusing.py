@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -183,10 +183,15 @@ class Live:
         until(lambda: self.topic_id(topic) is None)
 
     def topic_id(self, topic: str) -> str | None:
-        try:
-            return str(self.admin.describe_topics(TopicCollection([topic]))[topic].result(WITHIN_S).topic_id)
-        except KafkaException:
-            return None
+        """None: there is no such topic. A broker that does not answer in time is asked again."""
+
+        def asked() -> list[str | None]:
+            try:
+                return [str(self.admin.describe_topics(TopicCollection([topic]))[topic].result(WITHIN_S).topic_id)]
+            except KafkaException as error:
+                return [None] if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART else []
+
+        return until(asked)[0]
 
     def grow(self, short: str, partitions: int) -> None:
         topic = self.name(short)

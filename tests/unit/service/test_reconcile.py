@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from stream_recon.engine import delivery
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.errors import BrokerError, Fenced, LogError, Undelivered
-from stream_recon.limits import FLUSH_SECONDS
 from stream_recon.model.digest import Block, End, Stall, encode
 from stream_recon.ports import Commit
 from stream_recon.service.reconcile import COMMIT_SECONDS, RETAKE_SECONDS, ReconcileWorker
@@ -22,6 +21,7 @@ from stream_recon.sim.disk import MemoryStore
 from tests.laws.world import MemoryLog
 from tests.unit.service.fakes import NAMES, Clock, Cut, Digests, House, Outputs, Said, bodies
 
+STEP_SECONDS = 0.25
 HOMES = (0, 1)
 MEGA = 1 << 20
 
@@ -70,7 +70,7 @@ class Desk:
     def run(self, seconds: float = 1.0) -> None:
         for _ in range(round(seconds * 4)):
             self.worker.step()
-            self.clock.wait(FLUSH_SECONDS)
+            self.clock.wait(STEP_SECONDS)
 
     def die(self) -> None:
         """All that was in memory is gone."""
@@ -345,7 +345,7 @@ def fenced(desk: Desk, after: int = 1) -> float:
         if 0 in desk.worker.seats:
             desk.run(0.25)
     assert 0 not in desk.worker.seats
-    return desk.clock.now - FLUSH_SECONDS
+    return desk.clock.now - STEP_SECONDS
 
 
 def test_who_is_fenced_gives_the_digest_partition_up(desk: Desk) -> None:
@@ -364,7 +364,7 @@ def test_it_is_taken_again_after_a_while_and_goes_on(desk: Desk) -> None:
     while len(desk.outputs[0]) == 1:
         assert desk.clock.now - at < RETAKE_SECONDS + 1
         desk.run(0.25)
-    assert desk.clock.now - FLUSH_SECONDS - at >= RETAKE_SECONDS
+    assert desk.clock.now - STEP_SECONDS - at >= RETAKE_SECONDS
     assert len(desk.digests.sought) == 1
     desk.run(3)
     assert len(desk.outputs[0]) == 2
