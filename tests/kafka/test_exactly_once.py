@@ -168,7 +168,7 @@ def test_workers_that_stood_still_beyond_their_time_say_nothing_twice_and_work_o
 
 
 def test_a_step_of_several_transactions_that_is_cut_off_twice_is_said_once(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    many = 10_000
+    many = 30_000  # so that a reader who is late by half a second still sees them come
     assert many > 2 * EVENTS_A_TRANSACTION
     it = by_hand("wide", prefix, [*((0, key) for key in range(many)), (8, 0)], [(0, 0), (8, 0)])
     stage = Stage(bootstrap, f"{prefix}out", tmp_path, [it], parallelism=1)
@@ -177,11 +177,13 @@ def test_a_step_of_several_transactions_that_is_cut_off_twice_is_said_once(boots
     try:
         stage.feeder.feed(0, pause=0)
         service.start()
-        cut = []
+        cut: list[bool] = []
+        killed: set[int] = set()
         for more in (1_000, 6_000):
+            (pid,) = until(lambda: set(service.workers()["reconcile"]) - killed)
             uncommitted.await_more(more)
-            (pid,) = service.workers()["reconcile"]
             os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
             topics = outputs_of(stage.prefix)
             cut.append(ends(bootstrap, topics, committed=True) != ends(bootstrap, topics, committed=False))
         until(lambda: len(stage.reader.shown("discrepancies")) >= many - 1)
