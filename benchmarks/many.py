@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import threading
@@ -25,11 +24,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tools.kafka.broker import Broker  # noqa: E402
+from tools.kafka.broker import broker  # noqa: E402
 from tools.soak.running import Run  # noqa: E402
 
 START_S = 300.0
-TICK = os.sysconf("SC_CLK_TCK")
 _FILE = """\
 version: 1
 name: {name}
@@ -88,11 +86,7 @@ class Rows:
 
 def cpu(run: Run) -> dict[str, float]:
     """CPU seconds of each stage so far."""
-    total: dict[str, float] = {}
-    for pid, stage in run.processes().items():
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        total[stage] = total.get(stage, 0.0) + (int(fields[11]) + int(fields[12])) / TICK
-    return total
+    return {stage: use.cpu for _, stage, use in run.uses()}  # one worker of each
 
 
 def over(run: Run, seconds: float) -> dict[str, float]:
@@ -150,12 +144,8 @@ def main() -> None:
     parser.add_argument("--parallelism", type=int, default=None, help="digest partitions of each; default: all 8")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        if bootstrap := os.environ.get("KAFKA_BOOTSTRAP"):
-            found = measure(bootstrap, options, Path(place))
-        else:
-            with Broker() as own:
-                found = measure(own.bootstrap, options, Path(place))
+    with tempfile.TemporaryDirectory() as place, broker() as bootstrap:
+        found = measure(bootstrap, options, Path(place))
     print(json.dumps(found, indent=2))
 
 

@@ -9,10 +9,8 @@ Each workload is one run of ``stream-recon bench``; the raw figures hold its com
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +23,12 @@ from stream_recon.bench import figures  # noqa: E402
 from stream_recon.bench.data import Workload  # noqa: E402
 from stream_recon.cli.benching import Options, ending, heading, measured  # noqa: E402
 from stream_recon.cli.output import print_text  # noqa: E402
-from tools.kafka.broker import Broker  # noqa: E402
+from tools import documents  # noqa: E402
+from tools.kafka.broker import broker  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 FIGURES = ROOT / "docs" / "performance-service.json"
-BEGIN, END = "<!-- figures: benchmarks/service.py --write -->\n", "<!-- end of figures -->\n"
+BEGIN = "<!-- figures: benchmarks/service.py --write -->\n"
 
 
 def workloads(messages: int, rounds: int) -> dict[str, Options]:
@@ -45,20 +44,6 @@ def workloads(messages: int, rounds: int) -> dict[str, Options]:
         "debezium-json": Options(Workload(messages), "debezium-json", rounds=rounds),
         "debezium-json with schema": Options(Workload(messages // 2), "debezium-json", schema=True, rounds=rounds),
     }
-
-
-@contextlib.contextmanager
-def broker() -> Iterator[None]:
-    """The broker of the environment, or one of its own."""
-    if os.environ.get("KAFKA_BOOTSTRAP"):
-        yield
-        return
-    with Broker() as own:
-        os.environ["KAFKA_BOOTSTRAP"] = own.bootstrap
-        try:
-            yield
-        finally:
-            del os.environ["KAFKA_BOOTSTRAP"]
 
 
 def section(results: dict[str, dict[str, Any]]) -> str:
@@ -80,14 +65,6 @@ def section(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def written(document: str, part: str) -> str:
-    """The document with the figures between its two marks."""
-    before, _, rest = document.partition(BEGIN)
-    _, found, after = rest.partition(END)
-    assert found, f"{DOCUMENT} has lost the marks between which the figures stand"
-    return f"{before}{BEGIN}{part}{END}{after}"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=400_000, help="of both sides")
@@ -96,18 +73,18 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the figures into the documentation")
     options = parser.parse_args()
     results = {}
-    with broker():
+    with broker() as bootstrap:
         for name, workload in workloads(options.messages, options.rounds).items():
             if options.only and name not in options.only:
                 continue
-            results[name] = result = measured(workload)
+            results[name] = result = measured(replace(workload, bootstrap=bootstrap))
             print_text(heading(result), figures.table(result["stages"]), ending(result))
             if not result["holds"]:
                 print(f"{name}: what was found is not what was planted: {result['found']}", file=sys.stderr)
                 return 1
     if options.write:
         FIGURES.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8"), section(results)), encoding="utf-8")
+        documents.put(DOCUMENT, BEGIN, section(results))
     return 0
 
 

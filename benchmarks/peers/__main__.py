@@ -25,12 +25,13 @@ from benchmarks.peers.catalogue import ENGINES, OURS, Engine, chosen
 from benchmarks.peers.measuring import Bench, Filled, Outcome
 from stream_recon.bench import figures
 from stream_recon.errors import ReconError
+from tools import documents
 from tools.kafka.broker import Broker, BrokerError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DOCUMENT: Final = ROOT / "docs" / "peers.md"
 FIGURES: Final = ROOT / "docs" / "peers.json"
-BEGIN, END = "<!-- figures: make bench-peers ARGS=--write -->\n", "<!-- end of figures -->\n"
+BEGIN = "<!-- figures: make bench-peers ARGS=--write -->\n"
 
 _SMALLER: Final = 5
 _SLOWER: Final = 5
@@ -124,14 +125,6 @@ def section(result: dict[str, Any], tables: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def written(document: str, part: str) -> str:
-    """The document with the figures between its two marks."""
-    before, _, rest = document.partition(BEGIN)
-    _, found, after = rest.partition(END)
-    assert found, f"{DOCUMENT} has lost the marks between which the figures stand"
-    return f"{before}{BEGIN}{part}{END}{after}"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -191,7 +184,7 @@ def measure(options: argparse.Namespace, engines: Sequence[Engine], kinds: set[s
         options.out.write_bytes(data)
     if options.write:
         FIGURES.write_bytes(data)
-        DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8"), section(result, tables)), encoding="utf-8")
+        documents.put(DOCUMENT, BEGIN, section(result, tables))
     said = [pair.large.said for one in rounds for pair in one.get(OURS, ())]
     said += [of[OURS].said for of in exercised.values() if OURS in of]
     wrong = [one for one in said if one["found"] != one["planted"] or one["invented"]]

@@ -46,6 +46,11 @@ class Reason:
     chains: tuple[str, ...] = ()
     final: bool = False
 
+    @classmethod
+    def silent(cls, chain: str) -> Reason:
+        """Of a chain that was demanded by name."""
+        return cls(INCOMPLETE, "this chain must be here and says nothing", chains=(chain,))
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:

@@ -33,6 +33,11 @@ class Latency:
         values = np.quantile(np.array(micros), (0.5, 0.9, 0.99, 1.0), method="higher") / MICROS
         return Latency(len(micros), *(round(float(value), 3) for value in values))
 
+    def to_json(self) -> dict[str, Any]:
+        """Named with its unit."""
+        values = {"median": self.median, "p90": self.p90, "p99": self.p99, "longest": self.longest}
+        return {"certificates": self.count, **{f"{name}_s": value for name, value in values.items()}}
+
 
 def allowed(plan: Plan, sent: tuple[Ints, Ints], work: Workload) -> Mapping[int, int]:
     """End of each window -> when its last row was sent that lets it close; both in µs; windows that none did are not in it."""
@@ -67,9 +72,3 @@ def up_to_date(arrivals: Sequence[tuple[str, int, int]], since: int, within: int
         if at >= since and late <= within:
             first[chain] = min(first.get(chain, at), at)
     return max(first.values()) if first.keys() >= chains and chains else None
-
-
-def to_json(latency: Latency) -> dict[str, Any]:
-    """Named with its unit."""
-    values = {"median": latency.median, "p90": latency.p90, "p99": latency.p99, "longest": latency.longest}
-    return {"certificates": latency.count, **{f"{name}_s": value for name, value in values.items()}}

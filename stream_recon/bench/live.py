@@ -7,29 +7,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final
 
 import orjson
-from confluent_kafka import TopicPartition
 
-from stream_recon.adapters.kafka.peek import SETTINGS
+from stream_recon.adapters.kafka.following import Followed
 from stream_recon.bench.data import Plan
 from stream_recon.bench.figures import Used
 from stream_recon.bench.found import Found, compared, micros_of
 from stream_recon.bench.pace import micros
+from stream_recon.bench.stages import STAGES, singly, tasks
 from stream_recon.bench.workers import Sample, Workers
 from stream_recon.cli import collecting
 from stream_recon.cli.deployment import Deployment
-from stream_recon.cli.worker import Task, normalising, reconciling
+from stream_recon.cli.worker import Task
+from stream_recon.errors import ReconError
 from stream_recon.service.job import Opened
 from stream_recon.service.report import NormaliseReport
 
 _TAKE: Final = 1_000
 _WAIT_SECONDS: Final = 0.05
-_STAGES: Final = {"normalise": normalising, "reconcile": reconciling}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +54,32 @@ class Outputs(Thread):
         self.certificates: list[Certificate] = []
         self.discrepancies: list[bytes] = []
         self._names = deployment.names
-        places = collecting.output_ends(deployment.cluster, deployment.names)
-        self._consumer = deployment.cluster.consumer({**SETTINGS, "enable.partition.eof": False})
-        self._consumer.assign([TopicPartition(*place, end) for place, end in places.items()])
+        self._followed = Followed(deployment.cluster, collecting.output_ends(deployment.cluster, deployment.names))
+        self._failed: ReconError | None = None
         self._over = Event()
 
     def run(self) -> None:
         """The thread."""
-        while not self._over.is_set():
-            for message in self._consumer.consume(_TAKE, _WAIT_SECONDS):
-                came, value = micros(), message.value() or b""
-                if message.error() is not None:  # a broker that is away passes: what does not come is missed in the end
-                    continue
-                if message.topic() == self._names.audit:
-                    self._take(came, orjson.loads(value))
-                elif message.topic() == self._names.discrepancies:
-                    self.discrepancies.append(value)
-        self._consumer.close()
+        with closing(self._followed):
+            while not self._over.is_set():
+                try:
+                    for (topic, _), message in self._followed.poll(_TAKE, _WAIT_SECONDS):
+                        self._take(micros(), topic, message.value() or b"")
+                except ReconError as error:
+                    self._failed = error
+                    return
 
-    def _take(self, came: int, body: Mapping[str, Any]) -> None:
-        if body["type"] == "window":
+    def _take(self, came: int, topic: str, value: bytes) -> None:
+        if topic == self._names.discrepancies:
+            self.discrepancies.append(value)
+        elif topic == self._names.audit and (body := orjson.loads(value))["type"] == "window":
             end = micros_of(body["window"]["end"])
             self.certificates.append(Certificate(came, body["chain"], end, body["windows"], body))
+
+    def check(self) -> None:
+        """Raises what ended the thread."""
+        if self._failed is not None:
+            raise self._failed
 
     def ended(self, last: int, chains: int) -> bool:
         """Whether so many chains are certified up to ``last`` (µs)."""
@@ -101,12 +106,10 @@ class Service:
 
     def start(self) -> None:
         """Starts them."""
-        names, settings = self._deployment.names, tuple(sorted(self._deployment.cluster.settings.items()))
         self.workers = Workers()
-        for stage, work in _STAGES.items():
-            for number in range(self._count):
-                name = f"{stage}-{number}"
-                self.workers.start(name, work, Task(stage, name, None, names, settings, (self._opened,), self._state))
+        for stage, work in STAGES.items():
+            for task in tasks(stage, self._deployment, self._opened, self._state, self._count):
+                self.workers.start(task.worker, work, task)
 
     def wait(self, seconds: float) -> Mapping[str, Sample]:
         """Lets them work so long; returns what they said last."""
@@ -133,5 +136,4 @@ def found(
     rows = {name: sum(c[name] for c in counts) for name in ("source_rows", "target_rows", "late", "dead_letters")}
     doubtful = sum(one.body["verdict"] == "inconclusive" for one in certificates)
     partition = {"rows": rows["source_rows"] + rows["target_rows"], "late": rows["late"], "dead_letters": rows["dead_letters"]}
-    singly = sum(s.report.singly for s in samples.values() if isinstance(s.report, NormaliseReport))
-    return compared(plan, discrepancies, {"partitions": [partition], "windows": {"inconclusive": doubtful}}, singly)
+    return compared(plan, discrepancies, {"partitions": [partition], "windows": {"inconclusive": doubtful}}, singly(samples))

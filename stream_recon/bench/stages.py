@@ -31,7 +31,21 @@ from stream_recon.service.spots import Spotted
 
 Samples = Mapping[str, Sample]
 NORMALISE, RECONCILE = "normalise", "reconcile"
-_STAGES: Final[Mapping[str, Stage[Task]]] = {NORMALISE: normalising, RECONCILE: reconciling}
+STAGES: Final[Mapping[str, Stage[Task]]] = {NORMALISE: normalising, RECONCILE: reconciling}
+
+
+def tasks(
+    stage: str, deployment: Deployment, opened: Opened, state: Path, count: int, ends: Mapping[Spotted, int] | None = None
+) -> Iterator[Task]:
+    """What each of ``count`` workers of a stage is to do. ``ends``: where the input ends, if it does."""
+    names, settings = deployment.names, tuple(sorted(deployment.cluster.settings.items()))
+    for number in range(count):
+        yield Task(stage, f"{stage}-{number}", None, names, settings, (opened,), state, ends)
+
+
+def singly(samples: Samples) -> int:
+    """Messages that took the slow path."""
+    return sum(s.report.singly for s in samples.values() if isinstance(s.report, NormaliseReport))
 
 
 class Share:
@@ -82,17 +96,13 @@ class Share:
         names = self._deployment.names
         bodies = collecting.bodies(self._deployment.cluster, names, self._marks, (RUN_HEADER, (names.once or "").encode()))
         lines = [p for s in self._read.values() if isinstance(s.report, NormaliseReport) for p in s.report.partitions]
-        singly = sum(s.report.singly for s in self._read.values() if isinstance(s.report, NormaliseReport))
-        return compared(plan, bodies[DISCREPANCIES], collecting.summary([self._opened], bodies, lines, {}), singly)
+        return compared(plan, bodies[DISCREPANCIES], collecting.summary([self._opened], bodies, lines, {}), singly(self._read))
 
     # ---- steps ---------------------------------------------------------------------------------------------------------
 
     def _start(self, stage: str) -> None:
-        names, settings = self._deployment.names, tuple(sorted(self._deployment.cluster.settings.items()))
-        for number in range(self._count):
-            name = f"{stage}-{number}"
-            task = Task(stage, name, None, names, settings, (self._opened,), self._state, self._ends)
-            self.workers.start(name, _STAGES[stage], task)
+        for task in tasks(stage, self._deployment, self._opened, self._state, self._count, self._ends):
+            self.workers.start(task.worker, STAGES[stage], task)
 
     def _await_read(self) -> None:
         def done(samples: Samples) -> bool:

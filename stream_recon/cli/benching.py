@@ -13,6 +13,7 @@ import shlex
 import tempfile
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -30,8 +31,8 @@ from stream_recon.bench.figures import Measured, Round, Used
 from stream_recon.bench.found import Found
 from stream_recon.bench.stages import share
 from stream_recon.cli import timing
-from stream_recon.cli.clusters import cluster_of
-from stream_recon.cli.deployment import REACH_SECONDS, Deployment
+from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
+from stream_recon.cli.deployment import Deployment
 from stream_recon.cli.output import EXIT_FAILED, EXIT_FINE, print_json, print_text, say
 from stream_recon.cli.progress import ProgressReport
 from stream_recon.cli.wire import write
@@ -125,7 +126,7 @@ def measured(options: Options) -> dict[str, Any]:
                 run.remove()
 
 
-class _Bench:
+class _Bench(ABC):
     """One run on topics of its own. ``kinds``: of its deployments."""
 
     kinds: Sequence[str]
@@ -143,8 +144,9 @@ class _Bench:
         produce.make(self._cluster, self._topics, self._options.work.partitions)
         return self._measured()
 
+    @abstractmethod
     def _measured(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """Fills the topics, and measures."""
 
     def remove(self) -> None:
         """Deletes what this run made, or says what is left behind: whatever else went wrong is not hidden by that."""

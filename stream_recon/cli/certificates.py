@@ -9,22 +9,18 @@ from typing import Any, Final
 from stream_recon.audit import dsse
 from stream_recon.audit.certified import INCONCLUSIVE, Certified
 from stream_recon.audit.entries import EVENT
-from stream_recon.audit.follow import Chain, Events, by_chain
+from stream_recon.audit.follow import Chain, Events
 from stream_recon.audit.gate import INCOMPLETE, Expected, Reason
 from stream_recon.audit.merkle import Tree
 from stream_recon.audit.text import json_object
 from stream_recon.cli.output import EXIT_FAILED
+from stream_recon.cli.results import AUDIT, DISCREPANCIES, SUMMARY, Step, steps
 from stream_recon.cli.verifying import ENTRIES, check, read_policy
 from stream_recon.errors import ConfigError, InputError, ProofError
 
-AUDIT, DISCREPANCIES, SUMMARY = "audit.jsonl", "discrepancies.jsonl", "summary.json"
 _TOLD_FINDINGS: Final = 3
 _LOST: Final = frozenset({"gap", "recreated"})
 """Causes that tell where lost positions lie in time."""
-
-
-Step = tuple[bytes, Mapping[str, Any], Sequence[Mapping[str, Any]]]
-"""An audit event, as octets and as read, and the discrepancy events that belong to it."""
 
 
 def of_bundle(place: Path, policy: Path | None, kept: Sequence[Path], certified: Certified) -> dict[str, Expected]:
@@ -35,8 +31,8 @@ def of_bundle(place: Path, policy: Path | None, kept: Sequence[Path], certified:
         InputError: it cannot be read, or does not hold.
     """
     try:
-        for octets, body, _ in verified(place, policy, kept):
-            certified.take(octets, body)
+        for step in verified(place, policy, kept):
+            certified.take(step.octets, step.body)
     except ProofError as error:
         raise InputError(f"{place}: {error}") from error
     return {name: Expected() for name in certified.topologies}
@@ -68,7 +64,7 @@ def verified(place: Path, policy: Path | None, kept: Sequence[Path] = ()) -> Ite
                     wrong = list(chains.setdefault(body["chain"], Chain()).follow(envelope.payload, body, events))
                     if wrong:
                         raise InputError(f"{place}: it was changed while it was read: {wrong[0]}")
-                    yield envelope.payload, body, [event for _, event in events.last]
+                    yield Step(envelope.payload, body, tuple(events.last))
     except (OSError, ProofError) as error:
         raise InputError(f"{place}: {error}") from error
     if (tree.size, tree.root) != (report.last.size, report.last.root):
@@ -83,10 +79,10 @@ def of_results(place: Path, certified: Certified) -> dict[str, Expected]:
     """
     runs = summaries(place)
     lost: set[str] = set()
-    for octets, body, _ in results(place):
-        certified.take(octets, body)
-        if any(cause["kind"] in _LOST for cause in body.get("causes", ())):
-            lost.add(body["topology"])
+    for step in steps(place):
+        certified.take(step.octets, step.body)
+        if any(cause["kind"] in _LOST for cause in step.body.get("causes", ())):
+            lost.add(step.body["topology"])
     expected = {}
     for name, run in runs.items():
         said = {chain: count for chain, count in run["chains"].items() if count}
@@ -127,31 +123,3 @@ def summaries(place: Path) -> dict[str, Mapping[str, Any]]:
     except (ProofError, KeyError, AttributeError, StopIteration, TypeError) as error:
         text = f"{path}: it does not name the chains of its run; was it written by an older version? run it again"
         raise InputError(text) from error
-
-
-def results(place: Path) -> Iterator[Step]:
-    """The audit events of a run, each chain held to what it promises (``audit.follow``).
-
-    Raises:
-        InputError: they cannot be read, or do not hold.
-    """
-    chains: dict[str, Chain] = {}
-    try:
-        with (place / DISCREPANCIES).open("rb") as lines:
-            events = by_chain(line.removesuffix(b"\n") for line in lines)
-        with (place / AUDIT).open("rb") as lines:
-            for line in lines:
-                octets = line.removesuffix(b"\n")
-                body = json_object(octets)
-                name = str(body.get("chain"))
-                own = events.setdefault(name, Events([]))
-                wrong = list(chains.setdefault(name, Chain()).follow(octets, body, own))
-                if wrong:
-                    raise InputError(f"{place}: {name}, seq {body.get('seq')}: {wrong[0]}")
-                yield octets, body, [event for _, event in own.last]
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read: {error.strerror or error}") from error
-    except ProofError as error:
-        raise InputError(f"{place}: {error}") from error
-    if any(one.left() for one in events.values()):
-        raise InputError(f"{place}: {DISCREPANCIES} holds events that no certificate holds")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from typing import Final
 
 from stream_recon.adapters.kafka.client import Cluster, Settings
 
-BOOTSTRAP = "KAFKA_BOOTSTRAP"
+BOOTSTRAP: Final = "KAFKA_BOOTSTRAP"
+REACH_SECONDS: Final = 15.0
+"""How long a command tries to reach a cluster before it gives up."""
 
 
 def complete(settings: Settings) -> Settings:

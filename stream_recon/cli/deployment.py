@@ -14,7 +14,7 @@ from stream_recon.adapters.kafka.client import Cluster
 from stream_recon.adapters.kafka.peek import sample
 from stream_recon.adapters.kafka.table import Table
 from stream_recon.adapters.kafka.topics import Topics, digest_log, events, record, table
-from stream_recon.cli.clusters import cluster_of
+from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
 from stream_recon.cli.schemas import book_of, ids_in_headers
 from stream_recon.cli.wire import check_fit
 from stream_recon.config.scalars import did_you_mean
@@ -39,7 +39,6 @@ Decided = tuple[bytes, list[tuple[int, bytes]], list[tuple[Cluster, Mapping[Plac
 _PAUSE_SECONDS: Final = 0.5
 _OTHERS_SECONDS: Final = 5.0
 _LEAVE_SECONDS: Final = 15.0
-REACH_SECONDS: Final = 15.0
 SAMPLED: Final = 1_000
 """Messages at either end of each partition in which columns are looked for."""
 

@@ -23,8 +23,8 @@ from stream_recon.adapters.kafka.client import REQUEST_SECONDS, Cluster
 from stream_recon.adapters.kafka.peek import SETTINGS
 from stream_recon.adapters.kafka.topics import OwnTopic, Topics
 from stream_recon.cli import collecting
-from stream_recon.cli.clusters import cluster_of
-from stream_recon.cli.deployment import REACH_SECONDS, Deployment, removed
+from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
+from stream_recon.cli.deployment import Deployment, removed
 from stream_recon.cli.output import say
 from stream_recon.cli.supervisor import Report, Supervisor
 from stream_recon.cli.worker import Task

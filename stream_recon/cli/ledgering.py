@@ -11,11 +11,11 @@ from rich.table import Table
 
 from stream_recon.audit.ledger import KINDS, Account, Certified, accounts
 from stream_recon.audit.receipts import Receipt
-from stream_recon.audit.text import json_object
-from stream_recon.cli.certificates import results, summaries
+from stream_recon.cli.certificates import summaries
 from stream_recon.cli.letters import from_file
 from stream_recon.cli.output import EXIT_DIFFERENT, EXIT_FINE, EXIT_INCONCLUSIVE, print_json, print_text, shown_text
-from stream_recon.errors import ConfigError, InputError, ProofError
+from stream_recon.cli.results import Step, steps
+from stream_recon.errors import ConfigError
 
 _STATUSES: Final = ("opened", "updated", "resolved", "confirmed", "dismissed")
 
@@ -35,7 +35,12 @@ def _recorded(place: Path, *, as_json: bool) -> int:
     Raises:
         InputError: a file cannot be read, or chains do not hold.
     """
-    found = {name: _balanced(place, name, run) for name, run in summaries(place).items()}
+    runs = summaries(place)
+    delivered = {name: _Delivered() for name in runs}
+    for step in steps(place):
+        if step.body["topology"] in delivered:
+            delivered[step.body["topology"]].take(step)
+    found = {name: _balanced(place, name, run, delivered[name]) for name, run in runs.items()}
     every = [account for lines, _ in found.values() for account in lines]
     wrong = any(account.wrong for account in every) or any(texts for _, texts in found.values())
     lost = any(account.counts["gaps"] for account in every)
@@ -50,19 +55,21 @@ def _recorded(place: Path, *, as_json: bool) -> int:
     return code
 
 
-def _balanced(place: Path, name: str, run: Mapping[str, Any]) -> tuple[list[Account], list[str]]:
+class _Delivered:
+    """What of a topology was delivered: audit events by chain, discrepancy events by status."""
+
+    def __init__(self) -> None:
+        self.certified, self.chains, self.statuses = Certified(), Counter[str](), Counter[str]()
+
+    def take(self, step: Step) -> None:
+        self.certified.take(step.body)
+        self.chains[step.body["chain"]] += 1
+        self.statuses.update(event["status"] for event in step.events)
+
+
+def _balanced(place: Path, name: str, run: Mapping[str, Any], delivered: _Delivered) -> tuple[list[Account], list[str]]:
     """The accounts of a topology, and what does not fit of what was delivered."""
-    certified, chains, statuses = Certified(), Counter[str](), Counter[str]()
-    for _, body, _ in results(place):
-        if body["topology"] == name:
-            certified.take(body)
-            chains[body["chain"]] += 1
-    try:
-        with (place / "discrepancies.jsonl").open("rb") as lines:
-            events = (json_object(line) for line in lines)
-            statuses.update(event["status"] for event in events if event["topology"] == name)
-    except (OSError, ProofError, KeyError) as error:
-        raise InputError(f"{place}: discrepancies.jsonl cannot be read: {error}") from error
+    chains, statuses = delivered.chains, delivered.statuses
     letters = {  # each once: on topics they are delivered at least once
         (str(body["side"]), str(body["topic"]), int(body["partition"]), int(body["offset"]))
         for body in from_file(place)
@@ -78,7 +85,7 @@ def _balanced(place: Path, name: str, run: Mapping[str, Any]) -> tuple[list[Acco
         for status in _STATUSES
         if statuses[status] != run[status]
     ]
-    return accounts(run["partitions"], Counter(letter[:3] for letter in letters), certified), texts
+    return accounts(run["partitions"], Counter(letter[:3] for letter in letters), delivered.certified), texts
 
 
 def _line(account: Account) -> dict[str, Any]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Message
-
-from stream_recon.adapters.kafka.client import RUN_HEADER, Cluster, headers_of
-from stream_recon.adapters.kafka.peek import SETTINGS, read
+from stream_recon.adapters.kafka.client import Cluster, of_a_run
+from stream_recon.adapters.kafka.peek import Forward
 from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.audit.ledger import Certified
 from stream_recon.audit.receipts import Receipt, Shares
 from stream_recon.audit.receipts import Sequence as Ranges
 from stream_recon.audit.text import json_object, micros
 from stream_recon.cli import outside
-from stream_recon.cli.clusters import cluster_of
+from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
 from stream_recon.config import load_topologies
 from stream_recon.errors import InputError, ProofError
 from stream_recon.model.digest import Open, decode
@@ -25,7 +23,6 @@ from stream_recon.model.messages import Upstream
 from stream_recon.model.plan import TopologyPlan
 from stream_recon.service.job import Names
 
-_REACH_SECONDS: Final = 15.0
 _AT_ONCE: Final = 1_000
 """Positions of a partition that are read in one go."""
 
@@ -43,19 +40,20 @@ def receipts(where: Sequence[Path], prefix: str | None) -> dict[str, list[Receip
     names, own = Names(plans[0].prefix), cluster_of(plans[0].kafka)
     clusters = {c.id: c for c in (own, *(cluster_of(side.kafka) for plan in plans for side in plan.sides))}
     for cluster in clusters.values():
-        cluster.reach(_REACH_SECONDS)
+        cluster.reach(REACH_SECONDS)
     opened = outside.opened(own, names)
     folded_to = outside.log(own, names).positions
-    events = [message.value() or b"" for message in _all(own, names.audit) if RUN_HEADER not in dict(headers_of(message))]
     wanted = {id_: {t for p in plans for s in p.sides if cluster_of(s.kafka).id == id_ for t in s.topics} for id_ in clusters}
-    committed = {id_: outside.upstreams(cluster, names, wanted[id_]) for id_, cluster in clusters.items()}
     logged, folded, since = Shares(), Shares(), None
-    for message in _all(own, names.digests):
-        home, record, time = message.partition() or 0, decode(message.value() or b""), message.timestamp()[1] * 1000
-        since = time if since is None else min(since, time)
-        logged.take(home, record)
-        if (message.offset() or 0) < folded_to.get(home, 0):
-            folded.take(home, record)
+    with closing(Forward(own, _AT_ONCE)) as reader:
+        events = [message.value() or b"" for message in reader.new(names.audit) if not of_a_run(message)]
+        committed = {id_: outside.upstreams(cluster, names, wanted[id_]) for id_, cluster in clusters.items()}
+        for message in reader.new(names.digests):
+            home, record, time = message.partition() or 0, decode(message.value() or b""), message.timestamp()[1] * 1000
+            since = time if since is None else min(since, time)
+            logged.take(home, record)
+            if (message.offset() or 0) < folded_to.get(home, 0):
+                folded.take(home, record)
     ends = {id_: _ends(cluster, wanted[id_]) for id_, cluster in clusters.items()}
     out: dict[str, list[Receipt] | None] = {}
     for plan in plans:
@@ -130,15 +128,3 @@ def _certified(events: Sequence[bytes], share: Open, since: int | None) -> dict[
         except (ProofError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"the audit topic holds something else than audit events: {error}") from error
     return out
-
-
-def _all(cluster: Cluster, topic: str) -> Iterator[Message]:
-    """All messages of a topic up to its ends now, a piece at a time."""
-    topics = Topics(cluster)
-    info = topics.describe([topic])
-    places = [(topic, p) for p in range(info[topic].partitions)] if info else []
-    at, ends = topics.begins(places), topics.ends(places, committed=True)
-    with closing(cluster.consumer(SETTINGS)) as consumer:
-        while left := {p: (at[p], min(at[p] + _AT_ONCE, ends[p])) for p in places if at[p] < ends[p]}:
-            yield from read(cluster, consumer, left)
-            at = {**at, **{place: stop for place, (_, stop) in left.items()}}

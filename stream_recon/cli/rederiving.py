@@ -13,10 +13,11 @@ from rich.table import Table
 
 from stream_recon.audit.rederive import DIFFERS, SAME, UNDERIVABLE, Certificates, Compared, compare
 from stream_recon.audit.text import json_object
-from stream_recon.cli.certificates import results, verified
+from stream_recon.cli.certificates import verified
 from stream_recon.cli.output import EXIT_DIFFERENT, EXIT_FINE, EXIT_INCONCLUSIVE, print_json, print_text, shown_text
 from stream_recon.cli.progress import ProgressReport
 from stream_recon.cli.replaying import recordings_of
+from stream_recon.cli.results import SUMMARY, steps
 from stream_recon.cli.times import moment
 from stream_recon.cli.verifying import ENTRIES
 from stream_recon.config import load_topology
@@ -50,16 +51,16 @@ def rederive(topology: Path, sides: Sequence[str], asked: Asked, *, as_json: boo
     bundle = (place / ENTRIES).is_file()
     if not bundle and asked.policy is not None:
         raise ConfigError(f"--policy is for bundles, and {place} is none")
-    for _, body, events in verified(place, asked.policy) if bundle else results(place):
-        if body.get("topology") == plan.name:
-            given.take(body, events)
+    for step in verified(place, asked.policy) if bundle else steps(place):
+        if step.body.get("topology") == plan.name:
+            given.take(step.body, step.events)
     if not given.chains:
         raise InputError(f"{place}: holds no certificate of topology {plan.name}")
     partitions = _partitions(plan, place, asked)
     with tempfile.TemporaryDirectory(prefix="stream-recon-") as out, ProgressReport(silent=as_json) as progress:
         summary = replay(plan, recordings, Path(out), state=None, digest_partitions=partitions, progress=progress)
-        for _, body, events in results(Path(out)):
-            derived.take(body, events)
+        for step in steps(Path(out)):
+            derived.take(step.body, step.events)
     ends = {f"{p['side']} {p['topic']}/{p['partition']}": p["to"] for p in summary.partitions}
     derived.began = {f"{p['side']} {p['topic']}/{p['partition']}": p["from"] for p in summary.partitions}
     found = list(compare(given, derived, ends, first, last))
@@ -86,7 +87,7 @@ def _partitions(plan: TopologyPlan, place: Path, asked: Asked) -> int:
     said = _said(place, plan.name)
     known = {number for number in (said, asked.digest_partitions, plan.parallelism) if number is not None}
     if len(known) > 1:
-        numbers = f"summary.json {said or '-'}, --digest-partitions {asked.digest_partitions or '-'}"
+        numbers = f"{SUMMARY} {said or '-'}, --digest-partitions {asked.digest_partitions or '-'}"
         raise ConfigError(
             f"how many digest partitions were there? {numbers}, parallelism in the topology {plan.parallelism or '-'}"
         )
@@ -99,7 +100,7 @@ def _partitions(plan: TopologyPlan, place: Path, asked: Asked) -> int:
 def _said(place: Path, topology: str) -> int | None:
     """By the summary of the run; a bundle has none."""
     try:
-        summary = json_object((place / "summary.json").read_bytes())
+        summary = json_object((place / SUMMARY).read_bytes())
     except FileNotFoundError:
         return None
     chains = summary.get("topologies", {}).get(topology, summary).get("chains", {})

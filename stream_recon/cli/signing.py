@@ -17,16 +17,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Message
-
 from stream_recon.adapters.kafka.checkpoints import PublishedCheckpoints
-from stream_recon.adapters.kafka.client import RUN_HEADER, Cluster, headers_of
+from stream_recon.adapters.kafka.client import Cluster, of_a_run
 from stream_recon.adapters.kafka.following import Followed
 from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.audit.joining import Joined
 from stream_recon.audit.note import Signer
 from stream_recon.cli.bundles import Ledger, opened
-from stream_recon.cli.clusters import cluster_of
+from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
 from stream_recon.cli.exporting import Exported
 from stream_recon.cli.keyfiles import read_key
 from stream_recon.cli.places import Places, Standing
@@ -40,7 +38,6 @@ logger = logging.getLogger("stream_recon")
 
 POLL: Final = 1_000
 POLL_SECONDS: Final = 0.5
-REACH_SECONDS: Final = 15.0
 
 Show = Callable[[Exported], None]
 
@@ -199,12 +196,12 @@ class _Signer:
 
     def _turn(self) -> None:
         for place, message in self._bodies.poll(POLL, POLL_SECONDS):
-            if not _of_a_run(message):
+            if not of_a_run(message):
                 self._joined.body(place, message.offset() or 0, bytes(message.value() or b""))
         self._sign()
         if waiting := self._joined.waiting():
             for place, message in self._events.poll(POLL, POLL_SECONDS):
-                if not _of_a_run(message):
+                if not of_a_run(message):
                     self._joined.event(place, message.offset() or 0, bytes(message.value() or b""))
             self._sign()
             self._gone(waiting)
@@ -271,8 +268,3 @@ class _Signer:
         """Releases what it reads by."""
         self._bodies.close()
         self._events.close()
-
-
-def _of_a_run(message: Message) -> bool:
-    """Whether it is of a ``run --once``: its chains have the names of the service's, and are others (docs/decisions/0016)."""
-    return any(name == RUN_HEADER for name, _ in headers_of(message))

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from stream_recon.adapters.kafka.client import Cluster
 from stream_recon.cli import outside, tables
-from stream_recon.cli.clusters import cluster_of
+from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
 from stream_recon.cli.output import EXIT_FINE, print_json, print_text, printable
 from stream_recon.config import load_topologies
 from stream_recon.engine.events import instant
@@ -25,7 +25,6 @@ from stream_recon.service.job import Names
 from stream_recon.service.picture import NORMALISE, RECONCILE, Picture, SidePicture
 from stream_recon.service.standing import Standing
 
-REACH_SECONDS: Final = 15.0
 PARTITIONS_SHOWN: Final = 40
 _UNKNOWN: Final = ("since_start", "waiting", "paused")
 """Of a side's JSON: what committed positions do not tell."""

@@ -20,7 +20,7 @@ from stream_recon.adapters.kafka.client import Cluster
 from stream_recon.bench import live, produce
 from stream_recon.bench.data import DISORDER_US, SKEW_US, Plan, Workload, planned, shifted
 from stream_recon.bench.figures import Used
-from stream_recon.bench.latency import Latency, allowed, to_json, up_to_date
+from stream_recon.bench.latency import Latency, allowed, up_to_date
 from stream_recon.bench.pace import Paced, micros
 from stream_recon.bench.topology import IDLE_SECONDS
 from stream_recon.bench.workers import Sample
@@ -161,6 +161,7 @@ class Timing:
         work = self._work
         patience = IDLE_SECONDS + work.settle + 2 * work.window + _END_SECONDS + self._times.after
         for second in range(patience):
+            outputs.check()
             if outputs.ended(last, chains):
                 return service.workers.samples
             tell("the last windows close", second, patience)
@@ -185,7 +186,7 @@ class Timing:
             raise StateError("bench: no window could close while it was measured; take a longer --live")
         found = live.found(self.plan, outputs.discrepancies, outputs.certificates, seen.last)
         result = {
-            "latency": to_json(Latency.of(steady)),
+            "latency": Latency.of(steady).to_json(),
             "steady": self._steady(seen),
             "found": [found.to_json()],
             "holds": found.holds(self.plan),

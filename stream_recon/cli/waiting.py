@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Consumer
-
-from stream_recon.adapters.kafka.client import RUN_HEADER, Cluster, headers_of
-from stream_recon.adapters.kafka.peek import SETTINGS, read
+from stream_recon.adapters.kafka.client import Cluster, of_a_run
+from stream_recon.adapters.kafka.peek import SETTINGS, Forward, read
 from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.audit.certified import Certified
 from stream_recon.audit.gate import INCOMPLETE, Expected, Judged, Reason, judge
 from stream_recon.audit.text import json_object
 from stream_recon.cli import outside
-from stream_recon.cli.clusters import cluster_of
+from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
 from stream_recon.cli.output import say
 from stream_recon.config import load_topologies
 from stream_recon.engine.events import instant
@@ -25,14 +23,12 @@ from stream_recon.errors import ConfigError, InputError, ProofError
 from stream_recon.limits import MICROS
 from stream_recon.model.digest import Open
 from stream_recon.model.plan import TopologyPlan
-from stream_recon.ports import Place
 from stream_recon.service.job import Names
 
-REACH_SECONDS: Final = 15.0
 _PAUSE_SECONDS: Final = 1.0
 _SAY_SECONDS: Final = 10.0
 _AT_ONCE: Final = 10_000
-"""Positions of a partition that are read in one go: an audit topic is kept for ever."""
+"""Positions of a partition that are read in one go."""
 
 
 def live(
@@ -50,10 +46,11 @@ def live(
     names, cluster = Names(plans[0].prefix), cluster_of(plans[0].kafka)
     cluster.reach(REACH_SECONDS)
     deadline, said = time.monotonic() + patience / MICROS, time.monotonic()
-    with closing(_Reader(cluster)) as reader:
+    with closing(Forward(cluster, _AT_ONCE)) as reader:
         while True:
-            for octets in reader.new(names.audit):
-                _take(certified, octets, {plan.name for plan in plans}, names.audit)
+            for message in reader.new(names.audit):
+                if not of_a_run(message):
+                    _take(certified, message.value() or b"", {plan.name for plan in plans}, names.audit)
             judged = judge(certified, _expected(cluster, names, plans, certified, chains))
             missing = any(reason.verdict == INCOMPLETE for one in judged for reason in one.reasons)
             final = any(reason.final for one in judged for reason in one.reasons)
@@ -88,7 +85,7 @@ def _expected(
     for plan in plans:
         record = opened.get(plan.name)
         demanded = [chain for chain in chains if chain.split("/")[0] == plan.name and chain not in certified.chains]
-        reasons = [Reason(INCOMPLETE, "this chain must be here and says nothing", chains=(chain,)) for chain in demanded]
+        reasons = [Reason.silent(chain) for chain in demanded]
         if record is None:
             reasons.append(Reason(INCOMPLETE, "it is not open: stream-recon run opens it"))
             pairs = frozenset(f"{plan.name}/{target.name}/0" for target in plan.targets)
@@ -116,30 +113,3 @@ def _began(cluster: Cluster, names: Names) -> int | None:
     finally:
         consumer.close()
     return min((message.timestamp()[1] * 1000 for message in first), default=None)
-
-
-class _Reader:
-    """Reads a topic from its beginning, what is committed, a piece at a time; what a ``run --once`` put out is passed over."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._consumer: Consumer = cluster.consumer(SETTINGS)
-        self._next: dict[Place, int] = {}
-
-    def close(self) -> None:
-        """Releases the consumer."""
-        self._consumer.close()
-
-    def new(self, topic: str) -> Iterator[bytes]:
-        """All that came since the last time."""
-        topics = Topics(self._cluster)
-        info = topics.describe([topic])
-        places = [(topic, p) for p in range(info[topic].partitions)] if info else []
-        begins, ends = topics.begins(places), topics.ends(places, committed=True)
-        for place in places:
-            self._next.setdefault(place, begins[place])
-        while left := {p: (self._next[p], min(self._next[p] + _AT_ONCE, ends[p])) for p in places if self._next[p] < ends[p]}:
-            for message in read(self._cluster, self._consumer, left):
-                if all(name != RUN_HEADER for name, _ in headers_of(message)):
-                    yield message.value() or b""
-            self._next |= {place: stop for place, (_, stop) in left.items()}

@@ -265,7 +265,7 @@ class Trial:
             elif random.random() < faults.freezes / len(running):
                 world.freeze(process, random.choice((0.5, 4.0, 14.0)))
         if random.random() < faults.absences:
-            world.fault("the brokers are away", "the brokers are away")
+            world.fault("the brokers are away")
             self.broker.away_until = world.now + random.randrange(1, 4) * SECOND
         if random.random() < faults.widenings:
             topic = random.choice(sorted({t for s in self.setting.plan.sides for t in s.topics}))

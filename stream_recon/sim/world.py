@@ -172,10 +172,10 @@ class World:
         """Notes what happened."""
         self.log.append(f"{(self.now - BEGAN) / SECOND:9.3f} {text}")
 
-    def fault(self, kind: str, text: str) -> None:
-        """Notes and counts what went wrong."""
+    def fault(self, kind: str, text: str | None = None) -> None:
+        """Counts what went wrong, and notes it: more exactly than its kind, if ``text`` does."""
         self.faults[kind] += 1
-        self.say(text)
+        self.say(text or kind)
 
     def turn(self) -> None:
         """One process runs until it waits; or time passes to when something is due."""

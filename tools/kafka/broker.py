@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +37,7 @@ from tools.kafka.network import HOST, answers, choose_ports
 from tools.kafka.settings import QUICK, USERS, secured
 from tools.programs import Running, tail
 
-__all__ = ["QUICK", "USERS", "Broker", "BrokerError", "Member", "jars", "java", "new_cluster", "secured"]
+__all__ = ["QUICK", "USERS", "Broker", "BrokerError", "Member", "broker", "jars", "java", "new_cluster", "secured"]
 
 JVM = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=INFO"]
 READY_WITHIN_S = 60.0
@@ -279,6 +279,16 @@ class Broker(Running):
         """Without Java's stack frames, which would push the reason out of sight."""
         lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
         return tail("\n".join(line for line in lines if not line.startswith("\t")))
+
+
+@contextlib.contextmanager
+def broker() -> Iterator[str]:
+    """Where a broker is: the one of ``KAFKA_BOOTSTRAP``, or one of its own meanwhile."""
+    if named := os.environ.get("KAFKA_BOOTSTRAP"):
+        yield named
+        return
+    with Broker() as own:
+        yield own.bootstrap
 
 
 def _locked(home: Path) -> IO[str]:

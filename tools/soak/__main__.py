@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from tools import documents
 from tools.kafka.broker import BrokerError
 from tools.kafka.cluster import Brokers
 from tools.kafka.proxy import Proxy
@@ -39,7 +40,7 @@ from tools.soak.writing import Writer, now_us
 DOCUMENT: Final = ROOT / "docs" / "reliability.md"
 FIGURES: Final = ROOT / "docs" / "soak-service.json"
 PICTURE: Final = ROOT / "docs" / "images" / "soak.svg"
-BEGIN, END = "<!-- figures: make soak-service -->\n", "<!-- end of figures -->\n"
+BEGIN = "<!-- figures: make soak-service -->\n"
 
 HOMES: Final = 4
 """Digest partitions."""
@@ -243,13 +244,9 @@ def _cpu() -> str:
 
 def write(result: dict[str, Any]) -> None:
     """Figures, picture and the part of the document between its two marks."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, found, after = rest.partition(END)
-    assert found, f"{DOCUMENT} has lost the marks between which the figures stand"
     FIGURES.write_text(json.dumps(result) + "\n", encoding="utf-8")
     PICTURE.write_text(picture(result), encoding="utf-8")
-    DOCUMENT.write_text(f"{before}{BEGIN}{section(result)}{END}{after}", encoding="utf-8")
+    documents.put(DOCUMENT, BEGIN, section(result))
 
 
 def main() -> int:

@@ -22,12 +22,13 @@ _METRIC: Final = re.compile(r"^stream_recon_(\w+)(?:\{(.*)\})? (\S+)$", re.MULTI
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a process holds: resident octets, of these its own, open files, threads."""
+    """What a process holds: resident octets, of these its own, open files, threads; ``cpu``: the seconds that it used."""
 
     rss: int
     own: int
     files: int
     threads: int
+    cpu: float
 
 
 class Run:
@@ -101,8 +102,18 @@ class Run:
                 status = dict(
                     re.findall(r"^(\w+):\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"), re.MULTILINE)
                 )
-                kib = int(status["VmRSS"]), int(status["RssAnon"])
-                yield pid, stage, Use(kib[0] * 1024, kib[1] * 1024, sum(1 for _ in _files(pid)), int(status["Threads"]))
+                ticks = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
+                yield (
+                    pid,
+                    stage,
+                    Use(
+                        rss=int(status["VmRSS"]) * 1024,
+                        own=int(status["RssAnon"]) * 1024,
+                        files=sum(1 for _ in _files(pid)),
+                        threads=int(status["Threads"]),
+                        cpu=sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"),
+                    ),
+                )
 
     def state_bytes(self) -> int:
         """Of all files in its state directory."""

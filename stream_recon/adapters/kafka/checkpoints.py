@@ -12,7 +12,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from stream_recon.adapters.kafka.client import Cluster
+from stream_recon.adapters.kafka.client import Cluster, fenced, transactional
 from stream_recon.adapters.kafka.peek import SETTINGS, read
 from stream_recon.adapters.kafka.topics import Topics, record
 from stream_recon.errors import Fenced, Undelivered, Unreachable
@@ -23,11 +23,6 @@ _SECONDS: Final = 20.0
 _PAUSE_SECONDS: Final = 0.5
 _STRETCH: Final = 64
 """Positions at the end of the topic in which the newest checkpoint is looked for first."""
-_FENCED: Final = {
-    KafkaError._FENCED,
-    KafkaError.PRODUCER_FENCED,
-    KafkaError.INVALID_PRODUCER_EPOCH,
-}
 _FOR_GOOD: Final = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -83,7 +78,7 @@ class PublishedCheckpoints:
         Raises:
             BrokerError: no answer, or not allowed.
         """
-        self._producer = self._fresh()
+        self._replace()
         self._last = self.newest()
         return self._last
 
@@ -118,7 +113,7 @@ class PublishedCheckpoints:
     def _settle(self, error: KafkaException, stopped: Callable[[], bool]) -> None:
         """A producer whose transaction ended in doubt is not used again: a new one settles it."""
         cause = error.args[0]
-        if cause.code() in _FENCED or (cause.code() == KafkaError._FATAL and "fenced" in cause.str()):
+        if fenced(cause):
             raise self._fenced(cause.str()) from error
         if cause.code() in _FOR_GOOD:
             raise Undelivered(
@@ -130,7 +125,7 @@ class PublishedCheckpoints:
         self._patiently(self._replace, stopped)
 
     def _replace(self) -> None:
-        self._producer = self._fresh()
+        self._producer = transactional(self._cluster, self._id, _SECONDS)
 
     def _newest(self, stopped: Callable[[], bool]) -> bytes | None:
         found: list[bytes | None] = []
@@ -148,14 +143,6 @@ class PublishedCheckpoints:
                 self._cluster.wait(_PAUSE_SECONDS)
             else:
                 return
-
-    def _fresh(self) -> Producer:
-        producer = self._cluster.producer({"transactional.id": self._id})
-        try:
-            producer.init_transactions(_SECONDS)
-        except KafkaException as error:
-            raise self._cluster.failed(f"transactional id {self._id}", error) from error
-        return producer
 
     def _fenced(self, why: str) -> Fenced:
         return Fenced(f"another signer of this deployment has taken over ({why}): this one ends; one signer at a time")

@@ -162,7 +162,7 @@ class Cluster:
         """An error of a client as one of ours. ``what``: what could not be done, with its topic or group."""
         cause = error.args[0] if isinstance(error, KafkaException) else error
         code, text = cause.code(), cause.str()
-        if code in _FENCED or (code == KafkaError._FATAL and "fenced" in text):  # beside "fatal" only the text says why
+        if fenced(cause):
             return Fenced(f"{what}: another worker holds this place now ({text}); give each worker a name of its own with --name")
         if code == KafkaError.UNRELEASED_INSTANCE_ID or (code == KafkaError._FATAL and "still used" in text):
             return Unreachable(
@@ -279,7 +279,37 @@ def run_headers(run: str | None) -> list[tuple[str, str | bytes | None]]:
     return [] if run is None else [(RUN_HEADER, run.encode())]
 
 
-_FENCED: Final = {
+def of_a_run(message: Message) -> bool:
+    """Whether a ``run --once`` put it out: its chains have the names of the service's, and are others (docs/decisions/0016)."""
+    return any(name == RUN_HEADER for name, _ in headers_of(message))
+
+
+def transactional(
+    cluster: Cluster,
+    transactional_id: str,
+    seconds: float,
+    must: Mapping[str, Any] | None = None,
+    unless: Mapping[str, Any] | None = None,
+) -> Producer:
+    """A producer under this id: whoever had it is fenced, and what that one left is settled.
+
+    Raises:
+        BrokerError: no answer within ``seconds``, or not allowed.
+    """
+    producer = cluster.producer({"transactional.id": transactional_id, **(must or {})}, unless or {})
+    try:
+        producer.init_transactions(seconds)
+    except KafkaException as error:
+        raise cluster.failed(f"transactional id {transactional_id}", error) from error
+    return producer
+
+
+def fenced(error: KafkaError) -> bool:
+    """Whether it says that another one has our place; of one that is fatal only the text says why."""
+    return error.code() in FENCED or (error.code() == KafkaError._FATAL and "fenced" in error.str())
+
+
+FENCED: Final = {
     KafkaError._FENCED,
     KafkaError.FENCED_INSTANCE_ID,
     KafkaError.INVALID_PRODUCER_EPOCH,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from stream_recon.adapters.kafka.client import Cluster, run_headers, send_offsets
+from stream_recon.adapters.kafka.client import FENCED, Cluster, run_headers, send_offsets, transactional
 from stream_recon.adapters.kafka.topics import BLOCK_BYTES
 from stream_recon.errors import BrokerError, Fenced, Undelivered
 from stream_recon.ports import Commit, Place
@@ -33,13 +33,6 @@ _KEEPS_BROKERS: Final = {"metadata.recovery.strategy": "none"}
 """When all connections are cut at once, librdkafka would else forget the brokers and begin anew, and a transaction on its way
 would wait for a coordinator that is forgotten. Where all brokers have moved, a new producer finds them.
 """
-_FENCED: Final = {
-    KafkaError._FENCED,
-    KafkaError.PRODUCER_FENCED,
-    KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.FENCED_INSTANCE_ID,
-}
-"""Somebody else holds the digest partition now."""
 _REBALANCING: Final = {
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.REBALANCE_IN_PROGRESS,
@@ -80,15 +73,8 @@ class KafkaOutputs:
         self._producer = self._fresh()
 
     def _fresh(self) -> Producer:
-        producer = self._cluster.producer(
-            {"transactional.id": self._id},
-            {"transaction.timeout.ms": TRANSACTION_MS, "linger.ms": 5, **_KEEPS_BROKERS},
-        )
-        try:
-            producer.init_transactions(TRANSACTION_MS / 1000)
-        except KafkaException as error:
-            raise self._cluster.failed(f"transactional id {self._id}", error) from error
-        return producer
+        usual = {"transaction.timeout.ms": TRANSACTION_MS, "linger.ms": 5, **_KEEPS_BROKERS}
+        return transactional(self._cluster, self._id, TRANSACTION_MS / 1000, unless=usual)
 
     def say(self, messages: Messages, commit: Commit, membership: Callable[[], Any]) -> None:
         """One transaction, durable on return. ``membership``: the consumer group's metadata as it is then.
@@ -121,7 +107,7 @@ class KafkaOutputs:
         try:
             self._producer.abort_transaction(TRANSACTION_MS / 1000)
         except KafkaException as error:
-            if error.args[0].code() in _FENCED:
+            if error.args[0].code() in FENCED:
                 raise self._fenced(error) from error
             self._replace()
 
@@ -131,7 +117,7 @@ class KafkaOutputs:
     def _give_up(self, error: KafkaException, seconds: float, topics: Sequence[str]) -> None:
         """Raises where another attempt cannot help."""
         cause = error.args[0]
-        if cause.code() in _FENCED or (cause.code() in _REBALANCING and seconds > REBALANCE_SECONDS):
+        if cause.code() in FENCED or (cause.code() in _REBALANCING and seconds > REBALANCE_SECONDS):
             raise self._fenced(error) from error
         if (self._failures or [("", cause)])[0][1].code() in _FOR_GOOD:
             raise self._told(error, topics) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import pyarrow as pa
@@ -85,6 +85,38 @@ def read(cluster: Cluster, consumer: Consumer, stretches: Mapping[Place, tuple[i
             raise cluster.failed(f"reading {min(left)[0]}", KafkaError(KafkaError._TIMED_OUT))
     consumer.unassign()
     return found
+
+
+class Forward:
+    """Reads topics from their beginning, what is committed, ``piece`` positions of a partition at a time: one that is kept for
+    ever does not fit into memory. Not thread-safe.
+    """
+
+    def __init__(self, cluster: Cluster, piece: int) -> None:
+        self._cluster, self._piece = cluster, piece
+        self._consumer: Consumer = cluster.consumer(SETTINGS)
+        self._next: dict[Place, int] = {}
+
+    def new(self, topic: str) -> Iterator[Message]:
+        """All that came since the last time, up to the ends as they are now.
+
+        Raises:
+            BrokerError: the topic cannot be read.
+        """
+        topics = Topics(self._cluster)
+        info = topics.describe([topic])
+        places = [(topic, p) for p in range(info[topic].partitions)] if info else []
+        begins, ends = topics.begins(places), topics.ends(places, committed=True)
+        at = self._next
+        for place in places:
+            at.setdefault(place, begins[place])
+        while left := {p: (at[p], min(at[p] + self._piece, ends[p])) for p in places if at[p] < ends[p]}:
+            yield from read(self._cluster, self._consumer, left)
+            at |= {place: stop for place, (_, stop) in left.items()}
+
+    def close(self) -> None:
+        """Releases the consumer."""
+        self._consumer.close()
 
 
 class LastMessages:

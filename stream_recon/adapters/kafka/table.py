@@ -11,7 +11,7 @@ from typing import Final
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from stream_recon.adapters.kafka.client import Cluster, send_offsets
+from stream_recon.adapters.kafka.client import Cluster, send_offsets, transactional
 from stream_recon.adapters.kafka.peek import SETTINGS, read
 from stream_recon.adapters.kafka.source import committed
 from stream_recon.adapters.kafka.topics import BLOCK_BYTES, Topics
@@ -77,28 +77,22 @@ class Table:
         Raises:
             BrokerError: refused, or no answer; nothing is open then.
         """
-        producer = self._producer(self._cluster, f"{self._topic}.open")
+        producer = self._producer(self._cluster)
         decided = decide(self.read().get(name))
         if decided is None:
             return
         record, records, positions = decided
         for cluster, commits in positions:
             if cluster is not self._cluster:
-                other = self._producer(cluster, f"{self._topic}.open")
+                other = self._producer(cluster)
                 self._transaction(cluster, other, [], commits)
         mine = [commits for cluster, commits in positions if cluster is self._cluster]
         messages: list[tuple[str, int, bytes | None, bytes]] = [(digests, home, None, value) for home, value in records]
         messages.append((self._topic, 0, name.encode(), record))
         self._transaction(self._cluster, producer, messages, {k: v for commits in mine for k, v in commits.items()})
 
-    def _producer(self, cluster: Cluster, transactional_id: str) -> Producer:
-        settings = {"transactional.id": transactional_id, "message.max.bytes": BLOCK_BYTES}
-        producer = cluster.producer(settings)
-        try:
-            producer.init_transactions(_SECONDS)
-        except KafkaException as error:
-            raise cluster.failed(f"transactional id {transactional_id}", error) from error
-        return producer
+    def _producer(self, cluster: Cluster) -> Producer:
+        return transactional(cluster, f"{self._topic}.open", _SECONDS, {"message.max.bytes": BLOCK_BYTES})
 
     def _transaction(
         self,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import service
 from benchmarks.peers import __main__ as command
 from benchmarks.peers import job, report
 from benchmarks.peers.catalogue import ENGINES, OURS, chosen
@@ -15,6 +16,8 @@ from benchmarks.peers.measuring import Outcome, Said, verdict_of
 from benchmarks.peers.process import Tree
 from stream_recon.bench.data import Rows
 from tests.kafka.loading import until
+from tools import documents
+from tools.soak import __main__ as soak
 
 
 def last_rows(rows: Rows, until: int) -> dict[Verdict, tuple[int, ...]]:
@@ -130,11 +133,15 @@ def test_a_slow_engine_gets_a_fifth() -> None:
     assert command.sizes(2_000_000, slow=True) == (80_000, 400_000)
 
 
-def test_the_document_keeps_its_place_for_figures() -> None:
-    text = command.DOCUMENT.read_text(encoding="utf-8")
-    changed = command.written(text, "| figures |\n")
-    assert "| figures |" in changed
-    assert command.written(changed, "other\n") == command.written(text, "other\n")
+def test_documents_keep_their_place_for_figures(tmp_path: Path) -> None:
+    for document, begin in ((command.DOCUMENT, command.BEGIN), (service.DOCUMENT, service.BEGIN), (soak.DOCUMENT, soak.BEGIN)):
+        copy = tmp_path / "document.md"
+        copy.write_bytes(document.read_bytes())
+        documents.put(copy, begin, "| figures |\n")
+        changed = copy.read_text(encoding="utf-8")
+        assert "| figures |" in changed
+        documents.put(copy, begin, "other\n")
+        assert copy.read_text(encoding="utf-8") == changed.replace("| figures |", "other")
 
 
 def test_versions_are_those_that_are_pinned() -> None:
