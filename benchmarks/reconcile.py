@@ -29,6 +29,7 @@ from stream_recon.cli.worker import settle_memory
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.limits import MICROS
 from stream_recon.model.digest import Block, Feed, Open, Pair, Range, digest_schema, encode
+from stream_recon.model.memory import USUAL
 from stream_recon.ports import Entry
 
 
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> dict[str, object]:
     span = chunk * MICROS // args.rate
     waiting = np.empty((3, 0), np.int64)
     cpu, position, events, closed = 0.0, 1, 0, []
-    settle_memory()  # as a worker does
+    settle_memory(USUAL.free)  # as a worker does
     with tempfile.TemporaryDirectory(dir=args.dir) as directory:
         store = RocksStore(Path(directory) / "state")
         reconciler = Reconciler(0, store)

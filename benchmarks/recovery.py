@@ -30,10 +30,10 @@ from reconcile import Side, opened
 
 from stream_recon.adapters.checkpoints import Checkpoints
 from stream_recon.adapters.rocks import RocksStore
-from stream_recon.cli.states import BUFFER_BYTES, CACHE_BYTES
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.limits import MICROS
 from stream_recon.model.digest import encode
+from stream_recon.model.memory import USUAL
 from stream_recon.ports import Entry
 
 BLOCK = 4_000
@@ -82,7 +82,7 @@ def shelf(place: Path) -> Checkpoints:
 def fold(log: Path, state: Path, kept: Path | None = None, at: int = 0) -> dict[str, object]:
     """Opens the state, folds the rest of the log. ``kept``: makes a checkpoint there before the entry ``at``."""
     began = time.monotonic()
-    store = RocksStore(state, cache_bytes=CACHE_BYTES, buffer_bytes=BUFFER_BYTES)
+    store = RocksStore(state, cache_bytes=USUAL.cache, buffer_bytes=USUAL.writes)
     reconciler = Reconciler(0, store)
     open_seconds, position = time.monotonic() - began, reconciler.position
     for entry in entries(log, position):

@@ -29,8 +29,11 @@ FLUSH_SECONDS = 0.25
 FEW_MESSAGES = 40
 """Up to so many are decoded one by one: at 0.1 ms each, columns would cost more (2 to 7 ms a batch, by their number)."""
 
-PENDING_BYTES = 64 * 1024**2
-"""Blocks that normalise may have on their way, not yet acknowledged: beyond, it reads no further."""
+MEMORY_BYTES = 512 * 1024**2
+"""Of what it reads a worker may hold so much (``model.memory``), if ``run --memory`` says nothing else."""
+
+LEAST_MEMORY_BYTES = 64 * 1024**2
+"""With less, a write buffer of each of many digest partitions alone would be more."""
 
 RUN_CUT_WINDOWS = 64
 """A folded run of empty windows ends where the window's number is a multiple of this (DESIGN section 6)."""

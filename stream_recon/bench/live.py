@@ -20,7 +20,7 @@ from stream_recon.bench.data import Plan
 from stream_recon.bench.figures import Used
 from stream_recon.bench.found import Found, compared, micros_of
 from stream_recon.bench.pace import micros
-from stream_recon.bench.stages import STAGES, singly, tasks
+from stream_recon.bench.stages import STAGES, Crew, singly, tasks
 from stream_recon.bench.workers import Sample, Workers
 from stream_recon.cli import collecting
 from stream_recon.cli.deployment import Deployment
@@ -95,20 +95,20 @@ class Outputs(Thread):
 
 
 class Service:
-    """The workers, started and stopped as often as one likes. ``count``: of each stage."""
+    """The workers, started and stopped as often as one likes."""
 
-    def __init__(self, deployment: Deployment, opened: Opened, state: Path, count: int) -> None:
+    def __init__(self, deployment: Deployment, opened: Opened, state: Path, crew: Crew) -> None:
         self._deployment = deployment
         self._opened = opened
         self._state = state
-        self._count = count
+        self._crew = crew
         self.workers: Workers[Task] = Workers()
 
     def start(self) -> None:
         """Starts them."""
         self.workers = Workers()
         for stage, work in STAGES.items():
-            for task in tasks(stage, self._deployment, self._opened, self._state, self._count):
+            for task in tasks(stage, self._deployment, self._opened, self._state, self._crew):
                 self.workers.start(task.worker, work, task)
 
     def wait(self, seconds: float) -> Mapping[str, Sample]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,9 @@ from stream_recon.cli import collecting
 from stream_recon.cli.deployment import Deployment
 from stream_recon.cli.worker import Task, normalising, reconciling
 from stream_recon.engine.pipeline import DISCREPANCIES
+from stream_recon.limits import MEMORY_BYTES
 from stream_recon.model.digest import End, encode
+from stream_recon.model.memory import Memory
 from stream_recon.service.job import Opened
 from stream_recon.service.report import NormaliseReport, ReconcileReport
 from stream_recon.service.spots import Spotted
@@ -34,13 +37,25 @@ NORMALISE, RECONCILE = "normalise", "reconcile"
 STAGES: Final[Mapping[str, Stage[Task]]] = {NORMALISE: normalising, RECONCILE: reconciling}
 
 
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Worker processes of each stage, and what each may hold, in octets."""
+
+    workers: int = 1
+    memory: int = MEMORY_BYTES
+
+
+USUAL: Final = Crew()
+
+
 def tasks(
-    stage: str, deployment: Deployment, opened: Opened, state: Path, count: int, ends: Mapping[Spotted, int] | None = None
+    stage: str, deployment: Deployment, opened: Opened, state: Path, crew: Crew, ends: Mapping[Spotted, int] | None = None
 ) -> Iterator[Task]:
-    """What each of ``count`` workers of a stage is to do. ``ends``: where the input ends, if it does."""
+    """What each worker of a stage is to do. ``ends``: where the input ends, if it does."""
     names, settings = deployment.names, tuple(sorted(deployment.cluster.settings.items()))
-    for number in range(count):
-        yield Task(stage, f"{stage}-{number}", None, names, settings, (opened,), state, ends)
+    memory = Memory.of(crew.memory, opened.parallelism)
+    for number in range(crew.workers):
+        yield Task(stage, f"{stage}-{number}", None, names, settings, (opened,), state, ends, memory=memory)
 
 
 def singly(samples: Samples) -> int:
@@ -49,13 +64,13 @@ def singly(samples: Samples) -> int:
 
 
 class Share:
-    """A topology's share of a digest log. ``count``: worker processes of each stage."""
+    """A topology's share of a digest log."""
 
-    def __init__(self, deployment: Deployment, opened: Opened, state: Path, count: int) -> None:
+    def __init__(self, deployment: Deployment, opened: Opened, state: Path, crew: Crew) -> None:
         self._deployment = deployment
         self._opened = opened
         self._state = state
-        self._count = count
+        self._crew = crew
         self._ends: dict[Spotted, int] = deployment.ends([opened])
         self._marks = collecting.output_ends(deployment.cluster, deployment.names)
         self._read: Samples = {}
@@ -101,7 +116,7 @@ class Share:
     # ---- steps ---------------------------------------------------------------------------------------------------------
 
     def _start(self, stage: str) -> None:
-        for task in tasks(stage, self._deployment, self._opened, self._state, self._count, self._ends):
+        for task in tasks(stage, self._deployment, self._opened, self._state, self._crew, self._ends):
             self.workers.start(task.worker, STAGES[stage], task)
 
     def _await_read(self) -> None:
@@ -131,7 +146,7 @@ class Share:
 
 
 @contextmanager
-def share(deployment: Deployment, count: int) -> Iterator[Share]:
+def share(deployment: Deployment, crew: Crew) -> Iterator[Share]:
     """Opens a share; stops its workers in the end. Its topics stay: whoever made the deployment removes it.
 
     Raises:
@@ -139,7 +154,7 @@ def share(deployment: Deployment, count: int) -> Iterator[Share]:
     """
     (opened,) = deployment.open(deployment.prepare())
     with tempfile.TemporaryDirectory(prefix="stream-recon-") as state:
-        made = Share(deployment, opened, Path(state), count)
+        made = Share(deployment, opened, Path(state), crew)
         try:
             yield made
         finally:

@@ -29,7 +29,7 @@ from stream_recon.bench import avro, figures, produce, roofline, topology
 from stream_recon.bench.data import LEAST_SETTLE, Workload, planned
 from stream_recon.bench.figures import Measured, Round, Used
 from stream_recon.bench.found import Found
-from stream_recon.bench.stages import share
+from stream_recon.bench.stages import USUAL, Crew, share
 from stream_recon.cli import timing
 from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
 from stream_recon.cli.deployment import Deployment
@@ -38,6 +38,7 @@ from stream_recon.cli.progress import ProgressReport
 from stream_recon.cli.wire import write
 from stream_recon.config import load_topology
 from stream_recon.errors import BrokerError, ConfigError
+from stream_recon.limits import MEMORY_BYTES
 from stream_recon.model.plan import TopologyPlan
 from stream_recon.service.job import Names
 
@@ -53,7 +54,7 @@ class Options:
     work: Workload
     encoding: str = "json"
     schema: bool = False
-    workers: int = 1
+    crew: Crew = USUAL
     rounds: int = 1
     live: int | None = None
     catch_up: int = 0
@@ -69,7 +70,8 @@ class Options:
         work, usual = self.work, Workload()
         told = "messages" if self.live is None else "rate"
         given = {f"--{name}": value for name, value in asdict(work).items() if value != getattr(usual, name) or name == told}
-        given |= {"--format": self.encoding, "--workers": self.workers}
+        given |= {"--format": self.encoding, "--workers": self.crew.workers}
+        given |= {} if self.crew.memory == MEMORY_BYTES else {"--memory": f"{self.crew.memory}B"}
         if self.live is None:
             given["--rounds"] = self.rounds
         else:
@@ -178,7 +180,7 @@ class _Live(_Bench):
         options = self._options
         times = timing.Times.of(options.work, options.live or 0, options.catch_up)
         work = replace(options.work, messages=2 * options.work.rate * times.all)
-        run = timing.Timing(self._cluster, work, self._topics, self._form, times, options.workers)
+        run = timing.Timing(self._cluster, work, self._topics, self._form, times, options.crew)
         result = run.measured(self._deployment("live", 0), self._progress)
         return {"workload": _workload(options, work, len(run.plan), run.octets), **result}
 
@@ -209,13 +211,13 @@ class _Rounds(_Bench):
         tell = self._teller(number)
         tell(figures.ROOFLINE)
         taken: dict[str, Measured] = {figures.ROOFLINE: self._roofline()}
-        with share(self._deployment("alone", number), self._options.workers) as alone:
+        with share(self._deployment("alone", number), self._options.crew) as alone:
             tell(figures.NORMALISE)
             taken[figures.NORMALISE] = alone.normalise()
             tell(figures.RECONCILE)
             taken[figures.RECONCILE] = alone.reconcile()
             self._found.append(alone.found(self._data))
-        with share(self._deployment("both", number), self._options.workers) as both:
+        with share(self._deployment("both", number), self._options.crew) as both:
             tell(figures.BOTH)
             taken[figures.BOTH] = both.both()
             self._found.append(both.found(self._data))
@@ -272,7 +274,7 @@ def _heading(options: Options) -> dict[str, Any]:
 
 
 def _workload(options: Options, work: Workload, messages: int, octets: float) -> dict[str, Any]:
-    told = {**asdict(work), "format": options.encoding, "schema": options.schema, "workers": options.workers}
+    told = {**asdict(work), "format": options.encoding, "schema": options.schema, **asdict(options.crew)}
     return {**told, "messages": messages, "octets_a_value": round(octets, 1)}
 
 

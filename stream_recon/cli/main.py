@@ -15,7 +15,7 @@ import typer
 from stream_recon import __version__
 from stream_recon.cli import listing, replaying, validating
 from stream_recon.cli.auditing import audit, gate, keys, ledger
-from stream_recon.cli.options import Json, Prefix
+from stream_recon.cli.options import Json, Memory, Prefix, memory_bytes
 from stream_recon.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNDELIVERED, delivering, print_json, print_text, say
 from stream_recon.errors import ReconError, Undelivered
 
@@ -92,6 +92,7 @@ def run_service(
     digest_partitions: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Partitions of a digest log that is made now; default 8.")
     ] = None,
+    memory: Memory = "512MiB",
     metrics: Annotated[
         str | None, typer.Option(metavar="[HOST:]PORT", help="Serve /metrics for Prometheus there; default: not.")
     ] = None,
@@ -104,7 +105,18 @@ def run_service(
     from stream_recon.cli import running  # Kafka's client is loaded for the service only
 
     options = running.Options(
-        running.stages(stage), workers, once, name, state, out, digest_partitions, metrics, every, as_json, prefix
+        running.stages(stage),
+        workers,
+        once,
+        name,
+        state,
+        out,
+        digest_partitions,
+        metrics,
+        every,
+        as_json,
+        prefix,
+        memory_bytes(memory),
     )
     raise typer.Exit(running.run(topologies, options))
 
@@ -226,6 +238,7 @@ def bench(
         int, typer.Option("--catch-up", min=0, metavar="SECONDS", help="With --live: then so long without the service.")
     ] = 0,
     digest_partitions: Annotated[int | None, typer.Option(min=1, max=4096, help="Partitions of the digest log.")] = None,
+    memory: Memory = "512MiB",
     bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The broker; default: KAFKA_BOOTSTRAP.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON there, too.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the topics.")] = False,
@@ -233,11 +246,13 @@ def bench(
 ) -> None:
     """Measure this machine on a real broker: CPU a message of every stage, against reading and hashing alone."""
     from stream_recon.bench.data import Workload
+    from stream_recon.bench.stages import Crew
     from stream_recon.cli import benching
 
     work = Workload(messages, keys, partitions, faults, rate, window, settle)
+    crew = Crew(workers, memory_bytes(memory))
     options = benching.Options(
-        work, encoding, schema, workers, rounds, live, catch_up, digest_partitions, bootstrap, out, keep=keep, as_json=as_json
+        work, encoding, schema, crew, rounds, live, catch_up, digest_partitions, bootstrap, out, keep=keep, as_json=as_json
     )
     raise typer.Exit(benching.bench(options))
 

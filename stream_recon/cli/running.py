@@ -29,7 +29,9 @@ from stream_recon.cli.supervisor import Report, Supervisor
 from stream_recon.cli.worker import Task
 from stream_recon.config import load_topologies
 from stream_recon.errors import ConfigError, StateError, Unreachable
+from stream_recon.limits import MEMORY_BYTES
 from stream_recon.model.digest import End, encode
+from stream_recon.model.memory import Memory
 from stream_recon.model.plan import CheckpointPlan, TopologyPlan
 from stream_recon.service.job import Names, Opened
 from stream_recon.service.report import NormaliseReport, ReconcileReport
@@ -58,6 +60,7 @@ class Options:
     every: float = 10.0
     as_json: bool = False
     prefix: str | None = None
+    memory: int = MEMORY_BYTES
 
 
 def stages(name: str) -> tuple[str, ...]:
@@ -208,11 +211,14 @@ class _Service:
         self, opened: tuple[Opened, ...], state: Path, ends: Mapping[Spotted, int] | None, stages: Sequence[str] = STAGES
     ) -> Iterator[Task]:
         options, cluster = self._options, tuple(sorted(self._deployment.cluster.settings.items()))
+        memory = Memory.of(options.memory, max((o.parallelism for o in opened), default=1))
         base = options.name or socket.gethostname()
         for stage in stages:
             for number in range(options.workers):
                 member = None if options.once else f"{base}-{stage}-{number}"
-                yield Task(stage, f"{stage}-{number}", member, self._names, cluster, opened, state, ends, self._checkpoints)
+                yield Task(
+                    stage, f"{stage}-{number}", member, self._names, cluster, opened, state, ends, self._checkpoints, memory
+                )
 
     def _state_directory(self, log: str) -> Path:
         """Where the digest partitions' states are: under the id of the log, so that no state meets another log."""

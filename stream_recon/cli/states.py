@@ -19,18 +19,18 @@ from stream_recon.adapters.checkpoints import Checkpoints
 from stream_recon.adapters.rocks import RocksStore
 from stream_recon.errors import StateError, StateHeld
 from stream_recon.limits import STATE_RESERVE_BYTES
+from stream_recon.model.memory import USUAL, Memory
 from stream_recon.ports import Kept
 
-CACHE_BYTES: Final = 128 * 1024**2
-BUFFER_BYTES: Final = 16 * 1024**2
 _SPARES: Final = ("", *(f".{n}" for n in range(1, 8)))
 
 
 class RocksStates:
     """States under one directory; several workers of a machine share it. ``checkpoints`` None: there are none."""
 
-    def __init__(self, place: Path, checkpoints: Checkpoints | None) -> None:
+    def __init__(self, place: Path, checkpoints: Checkpoints | None, memory: Memory = USUAL) -> None:
         self._place = place
+        self._memory = memory
         self._checkpoints = checkpoints
         self._open: dict[int, RocksStore] = {}
 
@@ -48,7 +48,9 @@ class RocksStates:
             return self._opened(home, last)
 
     def _opened(self, home: int, place: Path) -> RocksStore:
-        store = RocksStore(place, cache_bytes=CACHE_BYTES, buffer_bytes=BUFFER_BYTES, reserve_bytes=STATE_RESERVE_BYTES)
+        store = RocksStore(
+            place, cache_bytes=self._memory.cache, buffer_bytes=self._memory.writes, reserve_bytes=STATE_RESERVE_BYTES
+        )
         for left in ("former", "restored"):
             shutil.rmtree(_beside(place, left), ignore_errors=True)
         self._open[home] = store

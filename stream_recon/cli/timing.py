@@ -22,6 +22,7 @@ from stream_recon.bench.data import DISORDER_US, SKEW_US, Plan, Workload, planne
 from stream_recon.bench.figures import Used
 from stream_recon.bench.latency import Latency, allowed, up_to_date
 from stream_recon.bench.pace import Paced, micros
+from stream_recon.bench.stages import Crew
 from stream_recon.bench.topology import IDLE_SECONDS
 from stream_recon.bench.workers import Sample
 from stream_recon.cli.deployment import Deployment
@@ -78,11 +79,11 @@ class Timing:
     """One run over topics that are there and empty."""
 
     def __init__(
-        self, cluster: Cluster, work: Workload, topics: tuple[str, str], form: produce.Form, times: Times, workers: int
+        self, cluster: Cluster, work: Workload, topics: tuple[str, str], form: produce.Form, times: Times, crew: Crew
     ) -> None:
         self._times = times
         self._work = work
-        self._workers = workers
+        self._crew = crew
         window = work.window * MICROS
         plan = planned(work)
         begin = micros() + window  # rows of the past would all be written at once
@@ -101,7 +102,7 @@ class Timing:
             outputs.start()
             try:
                 with tempfile.TemporaryDirectory(prefix="stream-recon-") as state:
-                    service = live.Service(deployment, opened, Path(state), self._workers)
+                    service = live.Service(deployment, opened, Path(state), self._crew)
                     seen = self._seen(service, outputs, opened.parallelism, tell)
             finally:
                 outputs.stop()

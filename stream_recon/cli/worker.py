@@ -41,7 +41,8 @@ from stream_recon.cli.states import RocksStates
 from stream_recon.cli.wire import decoder
 from stream_recon.engine.pipeline import View
 from stream_recon.errors import Fenced, ReconError, Undelivered, Unreachable
-from stream_recon.limits import MICROS, SEGMENT_CACHE_BYTES
+from stream_recon.limits import MICROS
+from stream_recon.model.memory import USUAL, Memory
 from stream_recon.model.plan import CheckpointPlan, SidePlan
 from stream_recon.normalise.formats.heartbeat import commit_time
 from stream_recon.ports import Group, Source
@@ -80,6 +81,7 @@ class Task:
     ends: Mapping[Spotted, int] | None = None
     checkpoints: tuple[CheckpointPlan, str] | None = None
     """With the id of the digest log's topic."""
+    memory: Memory = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,12 @@ class Failure:
 _COLLECT_AFTER: Final = 200_000
 """New objects between two looks for cycles: a batch is 10,000 messages or records, each looked at, and in no cycle."""
 
-_KEEP: Final = ((-3, 32 * 1024**2), (-1, 256 * 1024**2), (-2, 64 * 1024**2))
-"""For ``mallopt``: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD. Smaller blocks than the first come from the heap, of which so
-much stays when it is free, and which grows by so much: every page that is asked for anew is cleared by the system first.
+_MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD = -3, -1, -2
+"""For ``mallopt``. Smaller blocks than the first come from the heap, of which so much stays when it is free, and which grows by
+so much: every page that is asked for anew is cleared by the system first.
 """
+_MMAP_MOST: Final = 32 * 1024**2
+"""More, glibc does not take."""
 
 Report = NormaliseReport | ReconcileReport
 Stage = tuple[Callable[[], None], Callable[[], Report]]
@@ -218,17 +222,19 @@ def normalising(task: Task, tell: Tell = _silent) -> Iterator[Stage]:
             member = task.member and f"{task.member}-{len(sources)}"
             topics = {t for s in sides if cluster_of(s.kafka).id == cluster.id for t in s.topics}
             headed = {t: ids for s in sides if (ids := ids_in_headers(s)) is not None for t in s.topics}
-            sources[cluster.id] = KafkaSource(cluster, Group(task.names.normalise, member, tuple(sorted(topics))), headed)
+            sources[cluster.id] = KafkaSource(
+                cluster, Group(task.names.normalise, member, tuple(sorted(topics))), headed, fetched=task.memory.fetched
+            )
         return sources[cluster.id]
 
     jobs = [Job(opened, decoder) for opened in task.opened]
     beats = _Heartbeats(sides)
     writer = KafkaWriter(cluster_of(task.cluster), task.names.once)
-    worker = NormaliseWorker(jobs, source_of, writer, task.names, time.monotonic, task.ends)
+    worker = NormaliseWorker(jobs, source_of, writer, task.names, time.monotonic, task.ends, pending_bytes=task.memory.pending)
     watch = Watch(worker, beats.last, time.monotonic, lifts=task.ends is None)
     worker.holding.moved = lambda: tell(watch.report(messages))
     messages = 0
-    settle_memory()
+    settle_memory(task.memory.free)
 
     def step() -> None:
         nonlocal messages
@@ -239,14 +245,17 @@ def normalising(task: Task, tell: Tell = _silent) -> Iterator[Stage]:
     worker.close()
 
 
-def settle_memory() -> None:
-    """Looks for cycles rarely, and keeps memory that batches come back to rather than ask the system for it each time anew."""
+def settle_memory(free: int) -> None:
+    """Looks for cycles rarely, and keeps memory that batches come back to rather than ask the system for it each time anew:
+    ``free`` octets.
+    """
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
     if platform.libc_ver()[0] == "glibc":
         allocator = ctypes.CDLL(None)
-        for parameter, octets in _KEEP:
-            allocator.mallopt(parameter, octets)
+        allocator.mallopt(_MMAP_THRESHOLD, min(free // 8, _MMAP_MOST))
+        allocator.mallopt(_TRIM_THRESHOLD, min(free, 2**31 - 1))
+        allocator.mallopt(_TOP_PAD, min(free // 4, 2**31 - 1))
         pa.set_memory_pool(pa.system_memory_pool())
 
 
@@ -274,7 +283,7 @@ class _Heartbeats:
 def reconciling(task: Task, _: Tell = _silent) -> Iterator[Stage]:
     """A reconcile worker as a step and a report."""
     cluster, names = cluster_of(task.cluster), task.names
-    digests = KafkaDigests(cluster, names.digests, Group(names.reconcile, task.member))
+    digests = KafkaDigests(cluster, names.digests, Group(names.reconcile, task.member), fetched=task.memory.fetched)
 
     def outputs(home: int) -> KafkaOutputs:
         id_, place = names.transactional_id(home), (names.digests, home)
@@ -283,10 +292,18 @@ def reconciling(task: Task, _: Tell = _silent) -> Iterator[Stage]:
         return KafkaOutputs(cluster, id_, place, lambda: digests.committed([home]).get(home), widths, names.once)
 
     states, checkpoints = _states(task)
+    held = task.memory.rows
     worker = ReconcileWorker(
-        digests, outputs, states.open, names, time.monotonic, cache_bytes=SEGMENT_CACHE_BYTES, checkpoints=checkpoints
+        digests,
+        outputs,
+        states.open,
+        names,
+        time.monotonic,
+        cache_bytes=held,
+        slice_bytes=held,
+        checkpoints=checkpoints,
     )
-    settle_memory()
+    settle_memory(task.memory.free)
 
     def step() -> None:
         worker.step()
@@ -297,7 +314,7 @@ def reconciling(task: Task, _: Tell = _silent) -> Iterator[Stage]:
 
 def _states(task: Task) -> tuple[RocksStates, Checkpointer | None]:
     if task.checkpoints is None:
-        return RocksStates(task.state, None), None
+        return RocksStates(task.state, None, task.memory), None
     plan, log = task.checkpoints
-    states = RocksStates(task.state, Checkpoints(plan.location, task.names.prefix, log, plan.keep))
+    states = RocksStates(task.state, Checkpoints(plan.location, task.names.prefix, log, plan.keep), task.memory)
     return states, Checkpointer(states, plan.every / MICROS, time.monotonic, lambda: time.time_ns() // 1000)

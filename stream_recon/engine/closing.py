@@ -76,11 +76,12 @@ class Closer:
         self.target = target
         self.base = base
         self.octets = octets
+        self.slice_bytes = SLICE_BYTES
 
     def slices(self, ends: tuple[int, int], *, at_least: int = 1) -> Iterator[Closer]:
-        """Closers of all keys in order, each of as many as fit in memory with their rows in the pieces before ``ends``."""
+        """Closers of all keys in order, each of as many as have ``slice_bytes`` of rows in the pieces before ``ends``."""
         size = self.source.size_to(ends[0]) + self.target.size_to(ends[1])
-        count = min(max(-(-size // SLICE_BYTES), at_least), len(ALL_KEYS))
+        count = min(max(-(-size // self.slice_bytes), at_least), len(ALL_KEYS))
         if count == 1:
             yield self
             return

@@ -30,7 +30,7 @@ from stream_recon.engine.saying import NOTHING, Parts, Saying, Step
 from stream_recon.engine.suspension import SUSPENDED, Suspension, drained_to, whole_windows, windows_held
 from stream_recon.engine.terms import Event, Marks, Memory, Rules
 from stream_recon.lifecycle.states import Difference, Discrepancy, Kind, Status, differs
-from stream_recon.limits import FOLD_WINDOWS, SLICE_BYTES, STORE_BATCH_KEYS, WHOLE_SLICES
+from stream_recon.limits import FOLD_WINDOWS, STORE_BATCH_KEYS, WHOLE_SLICES
 from stream_recon.model.versions import identity
 
 _COUNTS = (
@@ -107,7 +107,7 @@ class Pair:
                 yield from self._quiet(number, marks, followed=True)
             yield from self._close(number, chain([first], parts), span, marks)
             memory.cursor = number + 1
-            if memory.folded is None or number - memory.folded >= FOLD_WINDOWS or self._buffered > SLICE_BYTES:
+            if memory.folded is None or number - memory.folded >= FOLD_WINDOWS or self._buffered > self.closer.slice_bytes:
                 self._fold(number)
         stop = self._last_cause(marks) + 1 if end else limit
         if memory.cursor is not None and stop > memory.cursor:

@@ -30,13 +30,20 @@ _SHARE = b"S"
 
 
 class Reconciler:
-    """One digest partition. ``position`` is the next log position to fold. ``cache_bytes`` may be changed between two commits."""
+    """One digest partition. ``position`` is the next log position to fold.
 
-    def __init__(self, home: int, store: Store, *, cache_bytes: int = SEGMENT_CACHE_BYTES) -> None:
+    Of rows of windows still open ``cache_bytes`` stay in memory, which may be changed between two commits; what is beyond is read
+    again when its window closes, ``slice_bytes`` at once: of more, the keys are judged in slices.
+    """
+
+    def __init__(
+        self, home: int, store: Store, *, cache_bytes: int = SEGMENT_CACHE_BYTES, slice_bytes: int | None = None
+    ) -> None:
         self.home = home
         self.position = 0
         self.shares: dict[str, Share] = {}
         self.cache_bytes = cache_bytes
+        self._slice_bytes = slice_bytes
         self._pending = Pending(store)
         self._pairs = 0
         self._touched: set[str] = set()
@@ -62,7 +69,7 @@ class Reconciler:
             topology = name[2:].decode()
             opened = decode(message)
             assert isinstance(opened, Open)
-            self.shares[topology] = Share(opened, self.home, self._pending, meta["pairs"][topology])
+            self.shares[topology] = self._share(opened, meta["pairs"][topology], {})
             memory = self._pending.get(_SHARE + b"M" + topology.encode())
             assert memory is not None
             restore(self.shares[topology], memory)
@@ -113,8 +120,15 @@ class Reconciler:
             pair.store.clear()
         self._begin(opened, share.chains)
 
+    def _share(self, opened: Open, first_pair: int, heads: Mapping[str, Head]) -> Share:
+        share = Share(opened, self.home, self._pending, first_pair, heads)
+        if self._slice_bytes is not None:
+            for pair in share.pairs:
+                pair.closer.slice_bytes = self._slice_bytes
+        return share
+
     def _begin(self, opened: Open, heads: Mapping[str, Head]) -> None:
-        share = Share(opened, self.home, self._pending, self._pairs, heads)
+        share = self._share(opened, self._pairs, heads)
         self.shares[opened.topology] = share
         self._pairs += len(share.pairs)
         self._pending.put(_SHARE + b"O" + opened.topology.encode(), encode(opened))

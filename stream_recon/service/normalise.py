@@ -16,7 +16,8 @@ import numpy as np
 
 from stream_recon.engine.pipeline import View
 from stream_recon.errors import BrokerError, InputError
-from stream_recon.limits import BLOCK_ROWS, FLUSH_SECONDS, PENDING_BYTES
+from stream_recon.limits import BLOCK_ROWS, FLUSH_SECONDS
+from stream_recon.model.memory import USUAL
 from stream_recon.ports import Place, Source, Stretch, Writer
 from stream_recon.service.holding import Holding
 from stream_recon.service.job import Job, Names
@@ -37,7 +38,9 @@ Kafka's bound on it (16 MiB).
 
 
 class NormaliseWorker:
-    """One worker. ``ends`` (``run --once``): where each partition's input ends. ``clock``: monotonic seconds."""
+    """One worker. ``ends`` (``run --once``): where each partition's input ends. ``clock``: monotonic seconds. Beyond
+    ``pending_bytes`` of blocks that are not acknowledged it reads no further.
+    """
 
     def __init__(
         self,
@@ -47,8 +50,11 @@ class NormaliseWorker:
         names: Names,
         clock: Callable[[], float],
         ends: Mapping[Spotted, int] | None = None,
+        *,
+        pending_bytes: int = USUAL.pending,
     ) -> None:
         self.jobs = jobs
+        self.pending_bytes = pending_bytes
         self.writer = writer
         self.ends = ends
         self.feeds = [
@@ -74,7 +80,7 @@ class NormaliseWorker:
     def step(self) -> int:
         """Takes what is there, writes what is due, commits what is safe; returns the number of messages taken."""
         taken = 0
-        if self.writing.pending_bytes < PENDING_BYTES:
+        if self.writing.pending_bytes < self.pending_bytes:
             for source in self.sources:
                 taken += self._poll(source)
         else:

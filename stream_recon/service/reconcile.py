@@ -24,7 +24,7 @@ from stream_recon.engine.pipeline import DISCREPANCIES
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.terms import Event
 from stream_recon.errors import BrokerError, Fenced, LogError
-from stream_recon.limits import SEGMENT_CACHE_BYTES
+from stream_recon.limits import SEGMENT_CACHE_BYTES, SLICE_BYTES
 from stream_recon.ports import Commit, Entry, Store
 from stream_recon.service.checkpoints import Checkpointed, Checkpointer
 from stream_recon.service.job import Names
@@ -106,6 +106,7 @@ class ReconcileWorker:
         clock: Callable[[], float],
         *,
         cache_bytes: int = SEGMENT_CACHE_BYTES,
+        slice_bytes: int = SLICE_BYTES,
         checkpoints: Checkpointer | None = None,
     ) -> None:
         self.seats: dict[int, Seat] = {}
@@ -114,7 +115,7 @@ class ReconcileWorker:
         self._open_store = open_store
         self._names = names
         self._clock = clock
-        self._cache_bytes = cache_bytes
+        self._cache_bytes, self._slice_bytes = cache_bytes, slice_bytes
         self._checkpoints = checkpoints
         self._fenced: dict[int, float] = {}
         self._said: Counter[tuple[str, str, str, str]] = Counter()
@@ -187,7 +188,7 @@ class ReconcileWorker:
         outputs = self._open_outputs(home)  # first: it settles what the former owner left
         done = self._digests.committed([home]).get(home, Commit(0, b""))
         store = self._open_store(home)
-        reconciler = Reconciler(home, store, cache_bytes=self._cache_bytes)
+        reconciler = self._reconciler(home, store)
         if self._checkpoints is not None:
             store, reconciler = self._restored(self._checkpoints, home, store, reconciler, done.position)
             self._checkpoints.hold(home)
@@ -210,7 +211,7 @@ class ReconcileWorker:
             return store, reconciler
         restored = checkpoints.restore(home, max(begin, reconciler.position + 1), done)
         if restored is not None:
-            store, reconciler = restored, Reconciler(home, restored, cache_bytes=self._cache_bytes)
+            store, reconciler = restored, self._reconciler(home, restored)
         if reconciler.position < begin:
             store.close()
             raise LogError(
@@ -219,6 +220,9 @@ class ReconcileWorker:
                 "stream-recon reset first"
             )
         return store, reconciler
+
+    def _reconciler(self, home: int, store: Store) -> Reconciler:
+        return Reconciler(home, store, cache_bytes=self._cache_bytes, slice_bytes=self._slice_bytes)
 
     def _share_cache(self) -> None:
         for seat in self.seats.values():

@@ -183,7 +183,7 @@ def folding(windows: int) -> Iterator[None]:
 @contextmanager
 def slicing(octets: int) -> Iterator[None]:
     """What a judgement holds at once: of a window with more, the keys are judged in slices."""
-    with patch.object(closing_module, "SLICE_BYTES", octets), patch.object(pair_module, "SLICE_BYTES", octets):
+    with patch.object(closing_module, "SLICE_BYTES", octets):
         yield
 
 

@@ -69,7 +69,7 @@ class Soak:
         self._writer = Writer(brokers.bootstrap, f"{PREFIX}-rows-", self._table)
         topology = _topology(place / "soak.yaml", self._writer.topics)
         self._runs = [
-            Run(name, bootstrap, [topology], place, workers=options.workers, digest_partitions=HOMES)
+            Run(name, bootstrap, [topology], place, workers=options.workers, digest_partitions=HOMES, memory=options.memory)
             for name, bootstrap in (("steady", brokers.by_doors), ("victim", brokers.bootstrap))
         ]
         self._reader = Reader(brokers.bootstrap, OUTPUTS)
@@ -214,6 +214,7 @@ def _topology(path: Path, topics: dict[str, str]) -> Path:
         "clock_skew": f"{SKEW_US // SECOND}s",
         "out_of_orderness": "0s",
         "outputs": {"prefix": PREFIX},
+        "checkpoints": {"location": str(path.parent / "checkpoints"), "every": "1m"},
         "kafka": {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 1000},
     }
     path.write_text(json.dumps(settings), encoding="utf-8")
@@ -258,6 +259,7 @@ def main() -> int:
     parser.add_argument("--keys", type=int, default=2_000, help="of the table")
     parser.add_argument("--differs-every", type=float, default=4.0, help="seconds between two differences, on the average")
     parser.add_argument("--workers", type=int, default=1, help="of each stage, of each of the two runs")
+    parser.add_argument("--memory", default="128MiB", help="of each worker: so little that it is full when the warm-up is over")
     parser.add_argument("--warm-up", type=float, default=20.0, help="minutes that no trend is taken from")
     parser.add_argument("--out", type=Path, default=Path(".soak"), help="logs, states and figures")
     parser.add_argument("--write", type=Path, metavar="JSON", help="only put the figures of a soak into the documentation")

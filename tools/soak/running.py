@@ -35,7 +35,15 @@ class Run:
     """Started, killed and started again under one name; ``state``: where it keeps its state."""
 
     def __init__(
-        self, name: str, bootstrap: str, topologies: Sequence[Path], place: Path, *, workers: int, digest_partitions: int
+        self,
+        name: str,
+        bootstrap: str,
+        topologies: Sequence[Path],
+        place: Path,
+        *,
+        workers: int,
+        digest_partitions: int,
+        memory: str = "512MiB",
     ) -> None:
         self.name = name
         self.state = place / f"{name}-state"
@@ -46,7 +54,7 @@ class Run:
         self._command = [sys.executable, "-m", "stream_recon", "run", *map(str, topologies)]
         self._command += ["--name", name, "--workers", str(workers)]
         self._command += ["--state", str(self.state), "--metrics", f"127.0.0.1:{self._port}", "--every", "60"]
-        self._command += ["--digest-partitions", str(digest_partitions)]
+        self._command += ["--digest-partitions", str(digest_partitions), "--memory", memory]
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), "KAFKA_BOOTSTRAP": bootstrap}
         self._process: subprocess.Popen[bytes] | None = None
         self._stages: dict[int, str] = {}

@@ -171,7 +171,8 @@ class Cluster:
             )
         if code == KafkaError._FATAL:  # as after a fencing of which only the client's log tells: a new client is needed
             return Fenced(
-                f"{what}: the client has given its place up ({text}); if another worker has this name, give each its own"
+                f"{what}: the client has given its place up ({text}); if another worker has this name, give each one its own "
+                "with --name"
             )
         if code in _FORBIDDEN:
             return BrokerError(f"{what}: {self.name} does not allow it ({text}); {_FORBIDDEN[code]}")

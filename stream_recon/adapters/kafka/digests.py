@@ -11,17 +11,18 @@ from stream_recon.adapters.kafka.client import Cluster
 from stream_recon.adapters.kafka.source import PASSING, committed, consumer_defaults, consumer_settings
 from stream_recon.adapters.kafka.topics import BLOCK_BYTES, Topics
 from stream_recon.errors import LogError
+from stream_recon.model.memory import USUAL
 from stream_recon.ports import Commit, Entry, Group
 
 
 class KafkaDigests:
     """Entries of the digest partitions that this worker holds. Not thread-safe."""
 
-    def __init__(self, cluster: Cluster, topic: str, group: Group) -> None:
+    def __init__(self, cluster: Cluster, topic: str, group: Group, *, fetched: int = USUAL.fetched) -> None:
         self._cluster = cluster
         self._topic = topic
         self._group = group
-        defaults = consumer_defaults(cluster, group) | {"fetch.message.max.bytes": BLOCK_BYTES}
+        defaults = consumer_defaults(cluster, group, fetched) | {"fetch.message.max.bytes": BLOCK_BYTES}
         self._consumer: Consumer = cluster.consumer(consumer_settings(cluster, group), defaults)
 
     def subscribe(self, assigned: Callable[[Sequence[int]], Mapping[int, int]], revoked: Callable[[Sequence[int]], None]) -> None:

@@ -19,12 +19,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from stream_recon.adapters.kafka.client import REQUEST_SECONDS, Cluster, headers_of
 from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.errors import InputError
+from stream_recon.model.memory import USUAL
 from stream_recon.model.plan import Ids
 from stream_recon.model.schemas import led
 from stream_recon.ports import Commit, Group, Listener, Place, Polled, Stretch, TopicInfo
-
-_QUEUED_KIB: Final = 65_536
-"""Fetched and not yet taken, for all partitions of a consumer."""
 
 _POLL_MS: Final = 900_000
 """A long step between two polls (many windows after a stall) must not cost the partitions."""
@@ -44,14 +42,16 @@ PASSING: Final = {
 class KafkaSource:
     """The topics of one cluster that this worker reads a share of. Not thread-safe."""
 
-    def __init__(self, cluster: Cluster, group: Group, headed: Mapping[str, Ids] | None = None) -> None:
-        """``headed``: topics whose messages have their schema ids in headers, and what they are."""
+    def __init__(
+        self, cluster: Cluster, group: Group, headed: Mapping[str, Ids] | None = None, *, fetched: int = USUAL.fetched
+    ) -> None:
+        """``headed``: topics whose messages have their schema ids in headers, and what they are; ``fetched``: octets waiting."""
         self._headed = headed or {}
         self.name = cluster.id
         self.topics = Topics(cluster)
         self._cluster = cluster
         self._group = group
-        self._consumer: Consumer = cluster.consumer(consumer_settings(cluster, group), consumer_defaults(cluster, group))
+        self._consumer: Consumer = cluster.consumer(consumer_settings(cluster, group), consumer_defaults(cluster, group, fetched))
         self._listener: Listener | None = None
 
     # ---- membership ----------------------------------------------------------------------------------------------------
@@ -219,9 +219,11 @@ def _subscription(group: Group) -> str:
     return "-" + sha256("\n".join(sorted(group.topics)).encode()).hexdigest()[:8] if group.topics else ""
 
 
-def consumer_defaults(cluster: Cluster, group: Group) -> dict[str, Any]:
-    """What a topology's kafka settings may say otherwise. A passing member that was killed is missed sooner."""
-    defaults: dict[str, Any] = {"queued.max.messages.kbytes": _QUEUED_KIB, "max.poll.interval.ms": _POLL_MS}
+def consumer_defaults(cluster: Cluster, group: Group, fetched: int) -> dict[str, Any]:
+    """What a topology's kafka settings may say otherwise. A passing member that was killed is missed sooner. ``fetched``: octets
+    that wait to be taken, of all partitions.
+    """
+    defaults: dict[str, Any] = {"queued.max.messages.kbytes": fetched // 1024, "max.poll.interval.ms": _POLL_MS}
     if cluster.settings.get("group.protocol") != "consumer":  # there the session is the broker's setting
         defaults["session.timeout.ms"] = 45_000 if group.member is not None else 10_000
     return defaults

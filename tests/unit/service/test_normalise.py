@@ -937,10 +937,10 @@ def test_a_topic_with_fewer_partitions_is_refused() -> None:
 # ---- back-pressure -----------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_more_is_read_while_too_much_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(normalise, "PENDING_BYTES", 10_000)
+def test_nothing_more_is_read_while_too_much_is_on_its_way() -> None:
     house = House(1)
     hand = house.hand(house.open())
+    hand.worker.pending_bytes = 10_000
     hand.writer.willing = False
     hand.source.limit = 20
     filled(house, range(400))
