@@ -107,6 +107,7 @@ class ReconcileWorker:
         *,
         cache_bytes: int = SEGMENT_CACHE_BYTES,
         slice_bytes: int = SLICE_BYTES,
+        poll_seconds: float = POLL_SECONDS,
         checkpoints: Checkpointer | None = None,
     ) -> None:
         self.seats: dict[int, Seat] = {}
@@ -117,6 +118,7 @@ class ReconcileWorker:
         self._clock = clock
         self._cache_bytes, self._slice_bytes = cache_bytes, slice_bytes
         self._checkpoints = checkpoints
+        self._poll_seconds = poll_seconds
         self._fenced: dict[int, float] = {}
         self._said: Counter[tuple[str, str, str, str]] = Counter()
         self._entries = 0
@@ -125,7 +127,7 @@ class ReconcileWorker:
 
     def step(self) -> int:
         """Folds what is there and puts it out; returns the number of entries."""
-        polled = self._digests.poll(POLL_ENTRIES, POLL_SECONDS)
+        polled = self._digests.poll(POLL_ENTRIES, self._poll_seconds)
         for home in sorted(polled):
             if home in self.seats:
                 self._fold(home, polled[home])

@@ -25,7 +25,7 @@ from stream_recon.ports import Group, Place
 from stream_recon.service.job import Job, Names, Opened
 from stream_recon.service.normalise import NormaliseWorker
 from stream_recon.service.opening import layout, live, positions
-from stream_recon.service.reconcile import ReconcileWorker
+from stream_recon.service.reconcile import POLL_SECONDS, ReconcileWorker
 from stream_recon.service.watch import Watch
 from stream_recon.sim.broker import Broker
 from stream_recon.sim.clients import SimCluster
@@ -65,6 +65,8 @@ class Setting:
     workers: int = 2
     changes: int = 40
     seconds: float = 20.0
+    poll: float = POLL_SECONDS
+    """Of reconcile, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ def drawn(seed: int, plan: TopologyPlan | None = None) -> Setting:
         workers=random.randrange(1, 4),
         changes=random.randrange(1, 60),
         seconds=unit * random.choice((2.0, 10.0, 20.0)),
+        poll=random.choice((POLL_SECONDS, 5 * POLL_SECONDS)),
     )
 
 
@@ -194,7 +197,8 @@ class Trial:
             widths = dict.fromkeys((self.names.discrepancies, self.names.audit), 1)
             return KafkaOutputs(self.cluster, id_, place, lambda: digests.committed([home]).get(home), widths)
 
-        worker = ReconcileWorker(digests, outputs, partial(self._store, machine), self.names, self.world.monotonic)
+        store, poll = partial(self._store, machine), self.setting.poll
+        worker = ReconcileWorker(digests, outputs, store, self.names, self.world.monotonic, poll_seconds=poll)
         while True:
             worker.step()
             self.world.gate("step")

@@ -18,7 +18,7 @@ from stream_recon.sim.trial import Faults, Setting, small_plan, tried
 from tests.sim.mutants import MUTANTS, planted
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS = int(os.environ.get("RECON_SIM_SEEDS", "1000"))
+SEEDS = int(os.environ.get("RECON_SIM_SEEDS", "2000"))
 FIRST = int(os.environ.get("RECON_SIM_FROM", "0"))
 FIERCE = Setting(small_plan(), Faults(kills=0.4, freezes=0.5, absences=0.1), workers=2, partitions=2, homes=2)
 WITHIN = 150
