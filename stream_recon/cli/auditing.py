@@ -79,8 +79,9 @@ def rederive(
         Path, typer.Option("--audit", metavar="DIR|BUNDLE", help="The certificates: what a run left, or a bundle.")
     ],
     side: Annotated[
-        list[str], typer.Option(metavar="NAME=FILE", help="A recording of one side, as for replay; repeat for more.")
-    ],
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="A recording of one side, as for replay; repeat for more. Default: the topics."),
+    ] = None,
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="For a BUNDLE: whose checkpoints are believed. It is verified first.")
     ] = None,
@@ -91,14 +92,11 @@ def rederive(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read recordings again, and show that the same certificates come out. Exit code 1: one differs; 2: one cannot be derived.
-
-    Recordings only: to hold the audit of live topics against them, record the topics with kcat.
-    """
+    """Read topics again, and show that the same certificates come out. Exit code 1: one differs; 2: one cannot be derived."""
     from stream_recon.cli import rederiving
 
     asked = rederiving.Asked(audited, policy, start, end, digest_partitions)
-    raise typer.Exit(rederiving.rederive(topology, side, asked, as_json=as_json))
+    raise typer.Exit(rederiving.rederive(topology, side or [], asked, as_json=as_json))
 
 
 @keys.command("new")

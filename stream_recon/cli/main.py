@@ -75,6 +75,18 @@ def replay(
     raise typer.Exit(replaying.replay(topology, side, options, as_json=as_json))
 
 
+@commands.command()
+def record(
+    topology: Annotated[Path, typer.Argument(metavar="TOPOLOGY")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the recording of each side is written; made if missing.")],
+    as_json: Json = False,
+) -> None:
+    """Record a topology's topics as they are now, a file for each side, for replay and audit rederive."""
+    from stream_recon.cli import recording
+
+    raise typer.Exit(recording.record(topology, out, as_json=as_json))
+
+
 @commands.command("run")
 def run_service(
     topologies: Topologies,

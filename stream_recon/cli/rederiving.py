@@ -1,4 +1,4 @@
-"""``audit rederive``: reads recordings again, and holds what comes out against an audit."""
+"""``audit rederive``: reads topics or their recordings again, and holds what comes out against an audit."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rederive(topology: Path, sides: Sequence[str], asked: Asked, *, as_json: boo
     from stream_recon.cli.wire import replay  # the engine takes half a second to load
 
     plan = load_topology(topology)
-    recordings = recordings_of(plan, sides)
+    recordings = recordings_of(plan, sides) if sides else None
     first, last = _windows(asked, plan.window)
     place = asked.audit if asked.audit.is_dir() else asked.audit.parent
     given, derived = Certificates(), Certificates()
@@ -58,6 +58,8 @@ def rederive(topology: Path, sides: Sequence[str], asked: Asked, *, as_json: boo
         raise InputError(f"{place}: holds no certificate of topology {plan.name}")
     partitions = _partitions(plan, place, asked)
     with tempfile.TemporaryDirectory(prefix="stream-recon-") as out, ProgressReport(silent=as_json) as progress:
+        if recordings is None:
+            recordings = _recorded(plan, Path(out), progress)
         summary = replay(plan, recordings, Path(out), state=None, digest_partitions=partitions, progress=progress)
         for step in steps(Path(out)):
             derived.take(step.body, step.events)
@@ -71,6 +73,13 @@ def rederive(topology: Path, sides: Sequence[str], asked: Asked, *, as_json: boo
     else:
         _print(found, counts)
     return code
+
+
+def _recorded(plan: TopologyPlan, place: Path, progress: ProgressReport) -> dict[str, list[Path]]:
+    """What the topics hold now. Raises ``ReconError``."""
+    from stream_recon.cli.recording import recorded  # Kafka's client is loaded for live topics only
+
+    return {side: [path] for side, path in recorded(plan, place, progress).items()}
 
 
 def _windows(asked: Asked, window: int) -> tuple[int, int]:
