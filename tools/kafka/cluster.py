@@ -18,7 +18,7 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tools.kafka.broker import Broker, BrokerError, Member, new_cluster
+from tools.kafka.broker import READY_WITHIN_S, Broker, BrokerError, Member, new_cluster
 from tools.kafka.network import HOST, choose_ports
 from tools.kafka.settings import SPREAD
 from tools.programs import Running
@@ -70,7 +70,7 @@ class Brokers(Running):
             node.await_answer()
         self.await_in_sync()
 
-    def await_in_sync(self, within_s: float = 60.0) -> None:
+    def await_in_sync(self, within_s: float = READY_WITHIN_S) -> None:
         """Until each broker knows of all of them, and of all replicas of every partition that they are in sync.
 
         Raises:

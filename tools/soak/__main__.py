@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -64,6 +65,7 @@ class Soak:
     def __init__(self, options: argparse.Namespace, place: Path, brokers: Brokers, network: Proxy) -> None:
         self.broken: list[str] = []
         self.faults: list[dict[str, Any]] = []
+        self._told = False
         self._options, self._brokers, self._place = options, brokers, place
         self._table = Table(options.seed, now_us(), keys=options.keys, rate=options.rate, every_s=options.differs_every)
         self._writer = Writer(brokers.bootstrap, f"{PREFIX}-rows-", self._table)
@@ -79,6 +81,7 @@ class Soak:
     def run(self) -> dict[str, Any]:
         """All of it; returns what came out."""
         began = datetime.now(UTC)
+        signal.signal(signal.SIGTERM, self._end_early)
         self._writer.start()
         for run in self._runs:
             run.start()
@@ -87,7 +90,7 @@ class Soak:
             self._reader.start()
             self._watch.start()
             self._up_to_date()
-            while self._watch.at < self._options.minutes * 60:
+            while self._watch.at < self._options.minutes * 60 and not self._told:
                 self._fault()
             seconds = self._watch.at
             outputs = self._ended()
@@ -95,6 +98,10 @@ class Soak:
             for run in self._runs:
                 run.kill()
         return self._result(began, seconds, outputs)
+
+    def _end_early(self, *_: object) -> None:
+        """What was seen until then is judged."""
+        self._told = True
 
     # ---- what goes wrong -----------------------------------------------------------------------------------------------
 
