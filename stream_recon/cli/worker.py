@@ -27,6 +27,7 @@ from typing import Final, NoReturn
 import pyarrow as pa
 
 from stream_recon.adapters.checkpoints import Checkpoints
+from stream_recon.adapters.kafka import cloudevents
 from stream_recon.adapters.kafka.client import Settings
 from stream_recon.adapters.kafka.digests import KafkaDigests
 from stream_recon.adapters.kafka.outputs import KafkaOutputs
@@ -289,7 +290,9 @@ def reconciling(task: Task, _: Tell = _silent) -> Iterator[Stage]:
         id_, place = names.transactional_id(home), (names.digests, home)
         there = Topics(cluster).describe([names.discrepancies, names.audit])
         widths = {name: info.partitions for name, info in there.items()}
-        return KafkaOutputs(cluster, id_, place, lambda: digests.committed([home]).get(home), widths, names.once)
+        return KafkaOutputs(
+            cluster, id_, place, lambda: digests.committed([home]).get(home), widths, names.once, cloudevents.headers
+        )
 
     states, checkpoints = _states(task)
     held = task.memory.rows

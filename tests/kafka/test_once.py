@@ -238,6 +238,22 @@ def test_what_is_in_the_files_is_in_the_topics_under_the_runs_name(captured: Cap
     assert all(m.key == m.body["id"].encode() for m in found if m.topic == topics["discrepancies"])
 
 
+def test_what_is_said_is_a_cloud_event_with_the_body_as_it_was_signed(captured: Captured, bootstrap: str) -> None:
+    """By the words of the Kafka protocol binding, binary content mode: required are id, source, specversion, type."""
+    topics = [f"{captured.prefix}recon.{name}" for name in ("discrepancies", "audit")]
+    found = read(bootstrap, topics)
+    ids: dict[tuple[bytes, bytes], bytes] = {}
+    for message in found:
+        told = dict(message.headers)
+        assert (told["content-type"], told["ce_specversion"]) == (b"application/json", b"1.0")
+        kind = "discrepancy" if message.topic == topics[0] else f"audit.{message.body['type']}"
+        assert told["ce_type"].decode() == f"stream-recon.{kind}.v1"
+        assert told["ce_source"].decode() == f"/stream-recon/{message.body['chain']}"
+        assert told["ce_time"].decode() == message.body["time"]
+        assert ids.setdefault((told["ce_source"], told["ce_id"]), message.value) == message.value
+    assert len(ids) == len({(m.body["chain"], m.value) for m in found}) > 50
+
+
 def test_the_topic_of_discrepancies_compacted_is_the_table_of_what_is_open(captured: Captured, bootstrap: str) -> None:
     newest = {m.key: m.body for m in read(bootstrap, [f"{captured.prefix}recon.discrepancies"])}
     still_open = [e for e in newest.values() if e["status"] in {"opened", "updated", "confirmed"}]

@@ -25,6 +25,7 @@ logger = logging.getLogger("stream_recon.kafka")
 
 Messages = Sequence[tuple[str, bytes, bytes]]
 """Topic, key, value."""
+Headers = list[tuple[str, str | bytes | None]]
 
 TRANSACTION_MS: Final = 60_000
 REBALANCE_SECONDS: Final = 10.0
@@ -55,9 +56,10 @@ class KafkaOutputs:
         committed: Callable[[], Commit | None],
         widths: Mapping[str, int],
         run: str | None = None,
+        describe: Callable[[bytes], Headers] = lambda _: [],
     ) -> None:
         """Fences whoever wrote under the id before, and settles what that one left. ``widths``: partitions of each topic;
-        ``run``: told in a header of each message.
+        ``run``: told in a header of each message; ``describe``: headers of a value.
 
         Raises:
             BrokerError: no answer, or not allowed.
@@ -68,6 +70,7 @@ class KafkaOutputs:
         self._committed = committed
         self._widths = widths
         self._headers = run_headers(run)
+        self._describe = describe
         self.transactions, self.replaced, self.seconds = 0, 0, 0.0
         self._failures: list[tuple[str, KafkaError]] = []
         self._producer = self._fresh()
@@ -139,9 +142,10 @@ class KafkaOutputs:
             if error is not None:
                 failures.append((topic, error))
 
+        headers = [*self._describe(value), *self._headers]
         while True:
             try:
-                self._producer.produce(topic, value, key, partition, on_delivery=report, headers=self._headers)
+                self._producer.produce(topic, value, key, partition, on_delivery=report, headers=headers)
             except BufferError:
                 self._producer.poll(0.1)
             else:
