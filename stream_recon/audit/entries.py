@@ -120,7 +120,7 @@ class Keys:
         """Judges who signed an event that a checkpoint of ``time`` takes in; returns what is wrong."""
         signers = [self._known[name] for name in envelope.signers(self._keys)]
         if not signers:
-            return "no signing key that the log introduced before it signed it: it was changed, or is by somebody else"
+            return "it is signed by none of the keys that the log introduced before it: it was changed, or is by somebody else"
         if not any(one.begins <= time < one.ends for one in signers):
             begins, ends = instant(signers[0].begins), instant(signers[0].ends)
             return (

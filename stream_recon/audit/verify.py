@@ -56,9 +56,24 @@ class Finding:
         return f"{', '.join(place)}: {self.text}" if place else self.text
 
 
+@dataclass(frozen=True, slots=True)
+class Unclean:
+    """A certificate that does not say clean: its windows from ``start`` to ``end``, as it writes them."""
+
+    entry: int
+    chain: str
+    seq: int
+    start: str
+    end: str
+    verdict: str
+
+
 @dataclass(slots=True)
 class Report:
-    """What was found. ``findings`` are the first ones of ``broken``; ``last`` is the newest checkpoint that is believed."""
+    """What was found. ``findings`` are the first ones of ``broken``; ``last`` is the newest checkpoint that is believed.
+
+    ``kept``: checkpoints from before against which the log was held. ``unclean``: the first certificates that are not clean.
+    """
 
     origin: str | None = None
     entries: int = 0
@@ -67,6 +82,8 @@ class Report:
     chains: dict[str, Chain] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     broken: int = 0
+    kept: int = 0
+    unclean: list[Unclean] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
@@ -229,6 +246,9 @@ class _Check:
             yield Finding(wrong, index, name, seq)
         for text in self.report.chains.setdefault(name, Chain()).follow(envelope.payload, body, events):
             yield Finding(text, index, name, seq)
+        if body["type"] == "window" and body["verdict"] != "clean" and len(self.report.unclean) < TOLD_FINDINGS:
+            window = body["window"]
+            self.report.unclean.append(Unclean(index, name, seq, window["start"], window["end"], body["verdict"]))
 
     def _left(self, events: Events) -> None:
         try:
@@ -262,11 +282,12 @@ class _Check:
         if any(same[first:]):
             text += "but a later one holds, so the log's key has signed two histories, a fork"
         else:
-            text += f"from entry {good} on one was changed, removed, put in or moved"
+            text += f"at least one from entry {good} on was changed, removed, put in or moved"
         self.tell(Finding(text))
 
     def goes_on(self, name: str, head: Checkpoint) -> None:
         """Holds the entries against a checkpoint from before."""
+        self.report.kept += 1
         if head.size > self.report.entries:
             self.tell(Finding(f"{name}: {_missing(head, self.report.entries)}"))
         elif self._roots[head.size] != head.root:

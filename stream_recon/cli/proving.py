@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -28,6 +29,9 @@ LONGEST_SECONDS = SIGNING_KEY_SECONDS // 4
 """Between two checkpoints: a key signs for half of its time, and what it signed last must come under one in the other half, also
 where that one is late.
 """
+
+_SHOWN = 20
+"""Certificates that are not clean and are shown to people; ``--json`` has the first hundred."""
 
 EXIT_BROKEN = EXIT_DIFFERENT
 """The proof does not hold: as where data differ, so that a gate need not tell them apart."""
@@ -108,12 +112,33 @@ def verify(bundle: Path, policy: Path, kept: Sequence[Path], chains: Sequence[st
 
 def _print(report: Report) -> None:
     if report.chains:
-        print_text(_table(report.chains))
+        print_text(_table(report.chains, "what is certified" if report.holds else "what the bundle says, which is NOT certified"))
+    for one in report.unclean[:_SHOWN]:
+        print_text(shown_text(f"{one.verdict}: {one.start} to {one.end}, {one.chain}, seq {one.seq} (entry {one.entry})"))
+    if len(report.unclean) > _SHOWN:
+        print_text("... and more certificates that are not clean: see --json")
     for finding in report.findings:
         print_text(f"broken: {shown_text(str(finding))}")
     if report.broken > len(report.findings):
         print_text(f"... and {report.broken - len(report.findings)} more")
+    if report.holds:
+        print_text(_said(report), _older(report))
     print_text(_conclusion(report))
+
+
+def _said(report: Report) -> str:
+    """In all chains together: what holds may be that data differ."""
+    windows = {verdict: sum(chain.windows[verdict] for chain in report.chains.values()) for verdict in VERDICTS}
+    told = ", ".join(f"{count} {verdict}" for verdict, count in windows.items())
+    left = [chain.open for chain in report.chains.values()]
+    opened = "?" if None in left else sum(filter(None, left))
+    return f"it says of windows: {told}; {opened} discrepancies are open at its end"
+
+
+def _older(report: Report) -> str:
+    if report.kept:
+        return f"it goes on from {report.kept} checkpoint{'' if report.kept == 1 else 's'} of before"
+    return "it was held against no checkpoint of before (--kept): a fork would not show"
 
 
 def _conclusion(report: Report) -> str:
@@ -124,12 +149,12 @@ def _conclusion(report: Report) -> str:
     return f"the proof holds: {report.entries} entries under {under}, the last of {instant(report.last.time)}"
 
 
-def _table(chains: dict[str, Chain]) -> Table:
-    """What was certified, a line a chain: true as far as nothing is broken."""
-    table = Table(title="what is certified", title_justify="left")
+def _table(chains: dict[str, Chain], title: str) -> Table:
+    """A line a chain: events, then windows by verdict."""
+    table = Table(title=title, title_justify="left")
     table.add_column("chain", overflow="fold")
     for name in ("events", *VERDICTS, "open"):
-        table.add_column(name, justify="right")
+        table.add_column(f"windows {name}" if name in VERDICTS else name, justify="right")
     for name in ("from", "to"):
         table.add_column(name)
     for name, chain in sorted(chains.items()):
@@ -157,6 +182,8 @@ def _as_json(report: Report) -> dict[str, Any]:
         "checkpoints": report.checkpoints,
         "last": None if last is None else {"size": last.size, "root": last.root.hex(), "time": instant(last.time)},
         "chains": {name: _row(chain) for name, chain in sorted(report.chains.items())},
+        "not_clean": [asdict(one) for one in report.unclean],
+        "kept": report.kept,
         "broken": report.broken,
         "findings": [{"text": f.text, "entry": f.entry, "chain": f.chain, "seq": f.seq} for f in report.findings],
     }

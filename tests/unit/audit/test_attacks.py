@@ -244,18 +244,21 @@ def rubbish(files: Files) -> None:
     files.entries[7] = b"not JSON\n"
 
 
-TREE = r"entries are not those of the checkpoint of .*: from entry {} on one was changed, removed, put in or moved"
+TREE = r"entries are not those of the checkpoint of .*: at least one from entry {} on was changed, removed, put in or moved"
 
 ATTACKS: dict[Callable[[Files], None], tuple[str, ...]] = {
     edit: (
-        rf"{TARGET}, seq 5: no signing key .* signed it: it was changed",
+        rf"{TARGET}, seq 5: it is signed by none of the keys .* before it: it was changed",
         rf"{TARGET}, seq 6: it does not name",
         TREE.format("\\d+"),
     ),
     reorder: (rf"{TARGET}, seq 5: seq 4 must come here: 1 before this one missing", r"seq 4: seq 6 must come here"),
-    insert: (rf"{TARGET}, seq 4: no signing key", rf"{TARGET}, seq 4: seq 5 must come here: a body is repeated"),
+    insert: (
+        rf"{TARGET}, seq 4: it is signed by none of the keys",
+        rf"{TARGET}, seq 4: seq 5 must come here: a body is repeated",
+    ),
     splice: (r"orders/mariadb/1, seq 3: seq", rf"{TARGET}, seq 4: seq 3 must come here: 1 before this one missing"),
-    renamed: (rf"{TARGET}, seq 3: no signing key", rf"{TARGET}, seq 3: it does not name the body before it"),
+    renamed: (rf"{TARGET}, seq 3: it is signed by none of the keys", rf"{TARGET}, seq 3: it does not name the body before it"),
     repeat: (r"must come here: a body is repeated", r"entry 73: entries from 73 on, 10 of them, are under no checkpoint"),
     remove: (
         rf"{TARGET}, seq 4: seq 3 must come here: 1 before",
@@ -267,7 +270,7 @@ ATTACKS: dict[Callable[[Files], None], tuple[str, ...]] = {
     delete_chain_with_events: (TREE.format("\\d+"), r"3 discrepancy events at the end belong to no entry"),
     swap_signing_key: (
         r"entry 0: the log's root key did not sign this statement",
-        r"entry 1, .*: no signing key",
+        r"entry 1, .*: it is signed by none of the keys",
         TREE.format(0),
     ),
     change_an_event: (rf"{TARGET}, seq \d+: its events_root is not that of the \d discrepancy events found",),
@@ -405,7 +408,7 @@ def test_a_key_signs_nothing_before_it_is_introduced(bundle: Files) -> None:
     files = bundle.copy()
     files.entries[0], files.entries[1] = files.entries[1], files.entries[0]
     files.checkpointed(ROOT, NOW)
-    caught(files.check(), r"entry 0, .*: no signing key that the log introduced before it signed it")
+    caught(files.check(), r"entry 0, .*: it is signed by none of the keys")
 
 
 def test_a_statement_is_for_one_log(bundle: Files) -> None:

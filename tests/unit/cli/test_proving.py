@@ -125,6 +125,11 @@ def test_a_bundle_grows_and_holds(tmp_path: Path, key: Path, policy: Path, capfd
     assert verify(bundle, policy, "--kept", str(tmp_path / "kept"), "--chain", "t/a/1") == 0
     said = capfd.readouterr().out
     assert f"the proof holds: 10 entries under 3 checkpoints of {NAME}" in said
+    assert "it says of windows: 7 clean, 0 discrepant, 0 inconclusive; 0 discrepancies are open at its end" in said
+    assert "what is certified" in said
+    assert "it goes on from 1 checkpoint of before" in said
+    assert verify(bundle, policy) == 0
+    assert "held against no checkpoint of before (--kept): a fork would not show" in capfd.readouterr().out
     assert verify(bundle, policy, "--json") == 0
     report = json.loads(capfd.readouterr().out)
     assert report["chains"]["t/a/0"] == {

@@ -73,6 +73,8 @@ def test_the_replay_example_runs_and_says_what_is_shown(outputs: tuple[Path, dic
 def test_the_proof_of_the_example_holds(outputs: tuple[Path, dict[str, str]]) -> None:
     assert outputs[1]["audit"].splitlines()[-1].startswith("the proof holds: 72 entries under 1 checkpoint of example.com/recon")
     assert "`the proof holds`" in README
+    assert "it says of windows: 83 clean, 4 discrepant, 2 inconclusive; 2 discrepancies are open" in outputs[1]["audit"]
+    assert outputs[1]["audit"].count("discrepant: 2026-11-21T05:4") == 4
 
 
 def test_the_gate_of_the_example_is_open(outputs: tuple[Path, dict[str, str]]) -> None:
