@@ -58,11 +58,14 @@ def head(leaves: list[bytes], by: Signer = LOG, *more: Signer) -> bytes:
     return sign(Checkpoint.at(by.name, len(leaves), trees.mth(leaves), NOW).text, [by, *more])
 
 
-def asked(witness: Witness, old: int, leaves: list[bytes], by: Signer = LOG) -> Answer:
+def asked_octets(old: int, leaves: list[bytes], by: Signer = LOG) -> bytes:
     """A request as the specification says it, not as this program writes it."""
     proof = trees.proof(old, leaves) if old else []
-    lines = [f"old {old}".encode(), *(b64encode(node) for node in proof), b"", head(leaves, by)]
-    return witness.add_checkpoint(b"\n".join(lines), NOW + 1)
+    return b"\n".join([f"old {old}".encode(), *(b64encode(node) for node in proof), b"", head(leaves, by)])
+
+
+def asked(witness: Witness, old: int, leaves: list[bytes], by: Signer = LOG) -> Answer:
+    return witness.add_checkpoint(asked_octets(old, leaves, by), NOW + 1)
 
 
 def test_it_cosigns_what_goes_on(witness: Witness, kept: Kept) -> None:
