@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -269,21 +269,28 @@ class Process:
         return code
 
 
-def test_a_witness_that_is_killed_remembers_what_it_cosigned(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_witness_that_is_killed_remembers_what_it_cosigned(tmp_path: Path) -> None:
     process, known = Process(tmp_path), 0
-    for size in (3, 8, 21):
-        port = process.start()
-        if known:
-            assert post(port, NONE + head(LEAVES[:size])) == (409, "text/x.tlog.size", f"{known}\n".encode())
-        assert post(port, asked_octets(known, LEAVES[:size]))[0] == 200
-        assert process.end(signal.SIGKILL) == -signal.SIGKILL
-        known = size
+    with ThreadPoolExecutor(1) as pool:
+        for moment in range(4):
+            port = process.start()
+            told = post(port, b"old 40\n\n" + head(LEAVES[:40]))
+            assert told in [(409, "text/x.tlog.size", f"{size}\n".encode()) for size in (known, known + 1)]
+            known = int(told[2])
+            for _ in range(3):
+                assert post(port, asked_octets(known, LEAVES[: known + 1]))[0] == 200
+                known += 1
+            on_its_way = pool.submit(post, port, asked_octets(known, LEAVES[: known + 1]))
+            wait([on_its_way], moment / 1_000)
+            assert process.end(signal.SIGKILL) == -signal.SIGKILL
+            with suppress(OSError, http.client.HTTPException):
+                known += on_its_way.result()[0] == 200
     process.start()
     done = subprocess.run([*process.command, "127.0.0.1:0"], capture_output=True, text=True, check=False)
     assert (done.returncode, "another witness runs on this directory" in done.stderr) == (3, True)
     assert process.end(signal.SIGTERM) == 0
     (kept,) = process.state.glob("*.checkpoint")
-    kept.write_bytes(kept.read_bytes().replace(b"\n21\n", b"\n20\n"))
+    kept.write_bytes(kept.read_bytes().replace(b"example.com/recon\n", b"example.com/recon\n1", 1))
     done = subprocess.run([*process.command, "127.0.0.1:0"], capture_output=True, text=True, check=False)
     assert (done.returncode, "does not hold for this text" in done.stderr) == (3, True)
 
