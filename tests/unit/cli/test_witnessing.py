@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,9 +28,10 @@ from stream_recon.cli import cosigning
 from stream_recon.cli.bundles import Ledger, opened, policy_text
 from stream_recon.cli.cosigning import Asked, Witnesses, read_witnesses
 from stream_recon.cli.main import run
+from stream_recon.cli.signing import _Signer
 from stream_recon.cli.verifying import check
 from stream_recon.cli.witnessing import Directory, _Serving
-from stream_recon.errors import ConfigError
+from stream_recon.errors import ConfigError, Fenced
 from tests.unit.audit.saying import said
 from tests.unit.audit.test_witness import LEAVES, LOG, NOW, WITNESS, asked_octets, head
 
@@ -302,3 +304,28 @@ def test_a_key_shows_its_line_as_a_witness(tmp_path: Path, capfd: pytest.Capture
     assert line == f"witness {WITNESS.name} {WITNESS.verifier.vkey}\n"
     assert run(["keys", "show", str(key), "--witness", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["witness"] == line.strip()
+
+
+def test_witnesses_hear_of_nothing_that_is_not_published() -> None:
+    """What is cut off and signed anew would be a fork to them, by an honest log."""
+    done: list[str] = []
+
+    def fenced(*_: object) -> None:
+        done.append("publish")
+        raise Fenced("another signer has taken over")
+
+    def cosign(note: bytes) -> bytes:
+        done.append("cosign")
+        return note + b"line"
+
+    signer = _Signer.__new__(_Signer)
+    nothing = SimpleNamespace(positions={}, root=b"", standing=lambda _: ({}, {}), write=lambda *_: done.append("positions"))
+    signer._joined = signer._bodies = signer._events = signer._ledger = signer._places = nothing  # type: ignore[assignment]
+    signer._stopped, signer._cosign = lambda: False, cosign
+    signer._published = SimpleNamespace(publish=fenced)  # type: ignore[assignment]
+    with pytest.raises(Fenced):
+        signer._publish(b"note\n")
+    assert done == ["positions", "publish"]
+    signer._published = SimpleNamespace(publish=lambda *_: done.append("publish"))  # type: ignore[assignment]
+    assert signer._publish(b"note\n") == b"note\nline"
+    assert done[2:] == ["positions", "publish", "cosign"]
