@@ -8,5 +8,6 @@ dsse      envelopes                             verify      an auditor's check o
 text      base64, JSON and times                stretches  stretches of time
 certified  what chains say of a range           gate        whether the range is clean, certified and complete
 rederive  certificates against recordings       ledger      whether receipts balance
+witness   who cosigns a log's checkpoints, and what it is asked
 joining   bodies and their events, as they come from two topics
 """

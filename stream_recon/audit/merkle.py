@@ -8,7 +8,8 @@ with the leaves of a smaller one. Proofs are made from leaf hashes, and checked 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -39,6 +40,12 @@ class Tree:
             size, head = size + before, node_hash(left, head)
         stack.append((size, head))
 
+    def copy(self) -> Tree:
+        """One that grows on its own."""
+        other = Tree()
+        other._stack = list(self._stack)
+        return other
+
     @property
     def size(self) -> int:
         """How many leaves there are."""
@@ -63,7 +70,7 @@ def root(leaves: Iterable[bytes]) -> bytes:
     return tree.root
 
 
-def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
+def root_of_hashes(hashes: Iterable[bytes]) -> bytes:
     """The tree's head over leaf hashes in order."""
     tree = Tree()
     for one in hashes:
@@ -103,6 +110,38 @@ def consistency_proof(hashes: Sequence[bytes], size: int) -> list[bytes]:
     if low:
         proof.append(root_of_hashes(hashes[low:high]))
     return proof[::-1]
+
+
+def consistency_of(before: Tree, hashes: Iterator[bytes], size: int) -> list[bytes]:
+    """That the tree of ``size`` leaves, ``0 < before.size <= size``, begins with ``before``: RFC 6962 section 2.1.2, from the
+    leaf hashes behind it alone, in one pass. What is held grows with the logarithm of ``size``.
+    """
+    assert 0 < before.size <= size
+    if before.size == size:
+        return []
+    left = iter([head for _, head in before._stack])  # its largest whole subtrees
+    path: list[bytes | None] = []
+    ends: list[int] = []
+    low, high = 0, size
+    while before.size < high:
+        middle = low + _split(high - low)
+        if before.size <= middle:
+            path.append(None)
+            ends.append(high)
+            high = middle
+        else:
+            path.append(next(left))
+            low = middle
+    proof = [next(left)] if low else []
+    at = before.size
+    for node in reversed(path):  # those behind ``before``, None, come in the order of the leaves
+        if node is None:
+            end = ends.pop()
+            proof.append(root_of_hashes(islice(hashes, end - at)))
+            at = end
+        else:
+            proof.append(node)
+    return proof
 
 
 def includes(root: bytes, size: int, index: int, leaf: bytes, proof: Sequence[bytes]) -> bool:

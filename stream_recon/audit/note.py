@@ -98,7 +98,7 @@ class Signer:
             signature = self.key.sign(text.encode())
         else:
             signature = time.to_bytes(_TIMESTAMP_OCTETS, "big") + self.key.sign(_cosigned(text, time))
-        return f"{_DASH}{self.name} {encoded(self.verifier.id + signature)}\n"
+        return Signature(self.name, self.verifier.id, signature).line
 
 
 def signer(skey: str) -> Signer:
@@ -159,6 +159,11 @@ class Signature:
     id: bytes
     octets: bytes
 
+    @property
+    def line(self) -> str:
+        """As it stands in a note."""
+        return f"{_DASH}{self.name} {encoded(self.id + self.octets)}\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -166,6 +171,10 @@ class Note:
 
     text: str
     signatures: tuple[Signature, ...]
+
+    def line_of(self, verifier: Verifier) -> str:
+        """The line that ``signed_by`` looks at for one that signed."""
+        return next(one.line for one in self.signatures if (one.name, one.id) == verifier.label)
 
 
 def sign(text: str, signers: Sequence[Signer]) -> bytes:

@@ -9,7 +9,7 @@ quorum NAME|none                              what it takes
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from stream_recon.audit.checkpoint import Checkpoint
@@ -38,6 +38,8 @@ class Policy:
     witnesses: Mapping[str, Verifier]
     groups: Mapping[str, Group]
     quorum: str
+    urls: Mapping[str, str] = field(default_factory=dict)
+    """Where witnesses are asked, by their names in the policy."""
 
     def satisfied(self, cosigned: frozenset[Verifier]) -> bool:
         """Whether these witnesses are enough."""
@@ -49,11 +51,11 @@ class Policy:
         group = self.groups[name]
         return sum(self._stands(member, cosigned) for member in group.members) >= group.least
 
-    def believe(self, octets: bytes) -> tuple[Checkpoint, Verifier]:
-        """The checkpoint in a note, and the log that signed it.
+    def read(self, octets: bytes) -> Signed:
+        """The checkpoint in a note that a log of the policy signed, whoever cosigned it.
 
         Raises:
-            ProofError: it is none, none of the logs signed it under its own name, or too few witnesses cosigned it.
+            ProofError: it is none, or none of the logs signed it under its own name.
         """
         note = parse_note(octets)
         checkpoint = parse_checkpoint(note.text)
@@ -63,9 +65,27 @@ class Policy:
             raise ProofError("no log of the policy signed this checkpoint, only witnesses")
         if checkpoint.origin != log.name:
             raise ProofError(f"the log {log.name} signed a checkpoint of {checkpoint.origin}")
-        if not self.satisfied(frozenset(found) - {log}):
+        return Signed(checkpoint, log, self.satisfied(frozenset(found) - {log}))
+
+    def believe(self, octets: bytes) -> tuple[Checkpoint, Verifier]:
+        """The checkpoint in a note, and the log that signed it.
+
+        Raises:
+            ProofError: as ``read``, or too few witnesses cosigned it.
+        """
+        signed = self.read(octets)
+        if not signed.witnessed:
             raise ProofError(f"too few witnesses cosigned this checkpoint: the policy's quorum is {self.quorum}")
-        return checkpoint, log
+        return signed.checkpoint, signed.log
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A checkpoint, the log that signed it, and whether the policy's quorum of witnesses cosigned it."""
+
+    checkpoint: Checkpoint
+    log: Verifier
+    witnessed: bool
 
 
 def parse(octets: bytes) -> Policy:
@@ -85,6 +105,7 @@ class _Reader:
     def __init__(self) -> None:
         self._logs: list[Verifier] = []
         self._witnesses: dict[str, Verifier] = {}
+        self._urls: dict[str, str] = {}
         self._groups: dict[str, Group] = {}
         self._members: set[str] = set()
         self._quorum: str | None = None
@@ -99,8 +120,9 @@ class _Reader:
         match words:
             case ["log", vkey] | ["log", vkey, _]:
                 self._logs.append(self._key(vkey, ED25519, self._logs))
-            case ["witness", name, vkey] | ["witness", name, vkey, _]:
+            case ["witness", name, vkey, *url] if len(url) < 2:
                 self._witnesses[self._new(name)] = self._key(vkey, COSIGNATURE, self._witnesses.values())
+                self._urls.update((name, one) for one in url)
             case ["group", name, least, *members] if members:
                 group = Group(_least(least, len(members)), tuple(self._member(one) for one in members))
                 self._groups[self._new(name)] = group
@@ -117,7 +139,7 @@ class _Reader:
             raise ProofError("there is no quorum; write quorum none if no witnesses are wanted")
         if not self._logs:
             raise ProofError("there is no log; write log and the verifier key that stream-recon keys show prints")
-        return Policy(tuple(self._logs), self._witnesses, self._groups, self._quorum)
+        return Policy(tuple(self._logs), self._witnesses, self._groups, self._quorum, self._urls)
 
     def _key(self, vkey: str, type_: int, before: Iterable[Verifier]) -> Verifier:
         found = verifier(vkey)

@@ -70,9 +70,9 @@ class Unclean:
 
 @dataclass(slots=True)
 class Report:
-    """What was found. ``findings`` are the first ones of ``broken``; ``last`` is the newest checkpoint that is believed.
-
-    ``kept``: checkpoints from before against which the log was held. ``unclean``: the first certificates that are not clean.
+    """What was found. ``findings`` are the first ones of ``broken``; ``last`` is the newest checkpoint that is believed: one
+    that the policy's quorum of witnesses cosigned. ``kept``: checkpoints from before against which the log was held.
+    ``unclean``: the first certificates that are not clean.
     """
 
     origin: str | None = None
@@ -145,16 +145,15 @@ class _Check:
             for text in self._checkpoint(note):
                 self.tell(Finding(f"checkpoint {number}: {text}"))
         self.report.checkpoints = len(self._heads)
-        if not self._heads:
-            self.tell(Finding("no checkpoint is signed as the policy demands: nothing in this bundle can be believed"))
-            return False
-        self.report.last = self._heads[-1]
-        return True
+        if self.report.last is None:
+            few = f"; too few witnesses cosigned any: the policy's quorum is {self._policy.quorum}" if self._heads else ""
+            self.tell(Finding(f"no checkpoint is signed as the policy demands: nothing in this bundle can be believed{few}"))
+        return self.report.last is not None
 
     def _checkpoint(self, note: bytes) -> Iterator[str]:
         try:
-            head, log = self._policy.believe(note)
-            time = head.time
+            signed = self._policy.read(note)
+            head, log, time = signed.checkpoint, signed.log, signed.checkpoint.time
         except ProofError as error:
             yield str(error)
             return
@@ -171,6 +170,8 @@ class _Check:
             yield f"it is of {instant(time)}, the one before it of {instant(before.time)}: its time cannot be true"
         else:
             self._heads.append(head)
+            if signed.witnessed:
+                self.report.last = head
 
     def kept(self, files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[str, Checkpoint]]:
         """The checkpoints that the auditor has, if they are of this log."""
@@ -180,14 +181,14 @@ class _Check:
                 self.tell(Finding(f"{name}: it holds no whole checkpoint"))
             for note in found:
                 try:
-                    head, log = self._policy.believe(note)
+                    signed = self._policy.read(note)  # the log's word is enough, to hold it by
                 except ProofError as error:
                     self.tell(Finding(f"{name}: {error}"))
                     continue
-                if log == self._log:
-                    yield name, head
+                if signed.log == self._log:
+                    yield name, signed.checkpoint
                 else:
-                    self.tell(Finding(f"{name}: it is a checkpoint of {log.name}, the bundle is of {self.report.origin}"))
+                    self.tell(Finding(f"{name}: it is a checkpoint of {signed.log.name}, the bundle is of {self.report.origin}"))
 
     # ---- entries -------------------------------------------------------------------------------------------------------
 
@@ -271,6 +272,7 @@ class _Check:
                 f"entries from {last.size} on, {count - last.size} of them, are under no checkpoint: nothing says that they stay"
             )
             self.tell(Finding(text, entry=last.size))
+        self._witnessed(min(count, last.size))
         reached = [head for head in self._heads if head.size <= count]
         same = [self._roots[head.size] == head.root for head in reached]
         self._whole = all(same)
@@ -284,6 +286,14 @@ class _Check:
         else:
             text += f"at least one from entry {good} on was changed, removed, put in or moved"
         self.tell(Finding(text))
+
+    def _witnessed(self, count: int) -> None:
+        """What was signed while witnesses were away is good under a later checkpoint that they cosigned."""
+        assert self.report.last is not None
+        size = self.report.last.size
+        if size < count:
+            text = f"entries from {size} on, {count - size} of them, are under no checkpoint that enough witnesses cosigned"
+            self.tell(Finding(f"{text}: the policy's quorum is {self._policy.quorum}", entry=size))
 
     def goes_on(self, name: str, head: Checkpoint) -> None:
         """Holds the entries against a checkpoint from before."""

@@ -47,13 +47,31 @@ def sign(
     every_events: Annotated[
         int, typer.Option(min=1, metavar="N", help="A checkpoint after so many entries, too.")
     ] = CHECKPOINT_ENTRIES,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Ask the witnesses of this policy (those with a URL) to cosign, too.")
+    ] = None,
     prefix: Prefix = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a checkpoint on stdout.")] = False,
 ) -> None:
     """Sign what the service says while it runs, until stopped; publish checkpoints to the topic PREFIX.checkpoints."""
     from stream_recon.cli import proving
 
-    raise typer.Exit(proving.sign(topologies, bundle, key, prefix, (every_events, every), as_json=as_json))
+    raise typer.Exit(proving.sign(topologies, bundle, key, prefix, (every_events, every), policy, as_json=as_json))
+
+
+@audit.command()
+def witness(
+    key: Annotated[Path, typer.Option(metavar="FILE", help="The witness's key, from stream-recon keys new; never a log's.")],
+    log: Annotated[
+        list[str], typer.Option(metavar="VKEY", help="A log whose checkpoints are cosigned, by its key; repeat for more.")
+    ],
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where it is asked: http://HOST:PORT/add-checkpoint.")],
+    state: Annotated[Path, typer.Option(metavar="DIR", help="What it remembers; lost, the key must not be used again.")],
+) -> None:
+    """Cosign checkpoints of logs that only grow (c2sp.org/tlog-witness), until stopped. Run it where the signer has no say."""
+    from stream_recon.cli import witnessing
+
+    raise typer.Exit(witnessing.witness(key, log, listen, state))
 
 
 @audit.command()
@@ -112,11 +130,15 @@ def new_key(
 
 
 @keys.command("show")
-def show_key(key: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json = False) -> None:
+def show_key(
+    key: Annotated[Path, typer.Argument(metavar="FILE")],
+    as_witness: Annotated[bool, typer.Option("--witness", help="Of a witness's key: its line in a policy.")] = False,
+    as_json: Json = False,
+) -> None:
     """Print the policy that belongs to a root key; never the key."""
     from stream_recon.cli import proving
 
-    raise typer.Exit(proving.show_key(key, as_json=as_json))
+    raise typer.Exit(proving.show_key(key, as_witness=as_witness, as_json=as_json))
 
 
 def gate(

@@ -18,8 +18,8 @@ from stream_recon.audit import dsse
 from stream_recon.audit.checkpoint import Checkpoint
 from stream_recon.audit.entries import EVENT, Sealer
 from stream_recon.audit.follow import Chain, Events
-from stream_recon.audit.merkle import Tree
-from stream_recon.audit.note import Signer
+from stream_recon.audit.merkle import Tree, leaf_hash
+from stream_recon.audit.note import COSIGNATURE, Signer
 from stream_recon.audit.policy import NONE, Policy
 from stream_recon.audit.text import json_object
 from stream_recon.audit.verify import notes
@@ -28,7 +28,7 @@ from stream_recon.errors import InputError, ProofError, Undelivered
 
 Seed = Callable[[], bytes]
 Clock = Callable[[], int]
-Told = Callable[[bytes], None]
+Told = Callable[[bytes], bytes]
 
 FILES: Final = (ENTRIES, EVENTS, CHECKPOINTS)
 
@@ -36,6 +36,16 @@ FILES: Final = (ENTRIES, EVENTS, CHECKPOINTS)
 def policy_text(root: Signer) -> str:
     """The policy that believes this log without witnesses."""
     return f"# whose checkpoints are believed (c2sp.org/tlog-policy)\nlog {root.verifier.vkey}\nquorum {NONE}\n"
+
+
+def cosigner(root: Signer) -> Signer:
+    """The witness that a key makes."""
+    return Signer(root.name, root.key, COSIGNATURE)
+
+
+def witness_line(root: Signer) -> str:
+    """How a policy names the witness of a key."""
+    return f"witness {root.name} {cosigner(root).verifier.vkey}"
 
 
 @dataclass(slots=True)
@@ -51,19 +61,46 @@ class _Log:
     octets: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FILES, 0))
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a bundle's entries: the tree over those before it, and their octets."""
+
+    tree: Tree = field(default_factory=Tree)
+    octets: int = 0
+
+
+def hashes(bundle: Path, octets: int) -> Iterator[tuple[bytes, int]]:
+    """Leaf hashes of the entries from there on, each with the octets of its line. Raises ``OSError`` or ``ProofError``."""
+    with (bundle / ENTRIES).open("rb") as file:
+        file.seek(octets)
+        for line in file:
+            yield leaf_hash(dsse.parse(line.removesuffix(b"\n")).signed), len(line)
+
+
 class Ledger:
     """The log in a bundle, to be added to. ``chains``: how far each one was followed, to the last checkpoint at first."""
 
-    def __init__(self, bundle: Path, files: Mapping[str, BinaryIO], root: Signer, log: _Log, clock: Clock, seed: Seed) -> None:
+    def __init__(
+        self,
+        bundle: Path,
+        files: Mapping[str, BinaryIO],
+        root: Signer,
+        log: _Log,
+        clock: Clock,
+        seed: Seed,
+        policy: bytes | None = None,
+    ) -> None:
         self.chains = log.chains
         self.last = log.last
         self._bundle = bundle
         self._files = files
-        self._root = root
+        self._policy = policy_text(root).encode() if policy is None else policy
         self._log: _Log | None = log
         self._clock = clock
         self._latest = 0 if log.last is None else log.last.time
         self._covered = log.tree.size
+        self.mark = Mark(log.tree.copy(), log.octets[ENTRIES])
+        """Where the entries stood when the bundle was opened."""
         self._sealer = Sealer(root, log.tree, seed)
 
     @property
@@ -87,9 +124,9 @@ class Ledger:
         self._files[EVENTS].writelines(event + b"\n" for event in events)
         self._files[ENTRIES].writelines(entry + b"\n" for entry in self._sealer.event(body, self._now()))
 
-    def checkpoint(self, publish: Told = lambda _: None) -> bytes:
+    def checkpoint(self, publish: Told = lambda note: note) -> bytes:
         """Puts all entries so far under a checkpoint, and returns its note. ``publish`` is given it when all that it promises is
-        on the disk; if that raises, the checkpoint is not written.
+        on the disk, and returns it with what was signed under it by others; if that raises, the checkpoint is not written.
 
         Raises:
             ProofError: the time of a key that signed is over.
@@ -97,8 +134,7 @@ class Ledger:
         """
         self.begin()
         _sync(self._files[EVENTS], self._files[ENTRIES])
-        note = self._sealer.checkpoint(self._now())
-        publish(note)
+        note = publish(self._sealer.checkpoint(self._now()))
         self._files[CHECKPOINTS].write(note + b"\n")
         _sync(self._files[CHECKPOINTS])
         self._covered = self.size
@@ -111,7 +147,7 @@ class Ledger:
             return
         for name, file in self._files.items():
             file.truncate(log.octets[name])
-        (self._bundle / POLICY).write_text(policy_text(self._root), encoding="utf-8")
+        (self._bundle / POLICY).write_bytes(self._policy)
         if log.adopted is not None:
             self._files[CHECKPOINTS].write(log.adopted + b"\n")
         _sync(*self._files.values())
@@ -124,11 +160,13 @@ class Ledger:
 
 
 @contextmanager
-def opened(bundle: Path, root: Signer, *, clock: Clock, seed: Seed, newest: bytes | None = None) -> Iterator[Ledger]:
+def opened(
+    bundle: Path, root: Signer, *, clock: Clock, seed: Seed, newest: bytes | None = None, policy: bytes | None = None
+) -> Iterator[Ledger]:
     """The log in ``bundle``, which is made if it is not there. Nothing of it is changed before something is added.
 
     ``clock`` gives seconds since the epoch, ``seed`` 32 octets by chance. ``newest``: the newest checkpoint that was published,
-    of which the bundle must know, or hold all entries.
+    of which the bundle must know, or hold all entries. ``policy``: to stand in the bundle, other than that without witnesses.
 
     Raises:
         InputError: the bundle does not hold, is another key's or is behind what was published; or another process adds to it.
@@ -142,7 +180,7 @@ def opened(bundle: Path, root: Signer, *, clock: Clock, seed: Seed, newest: byte
                 fcntl.flock(files[ENTRIES], fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise InputError(f"{bundle}: another process adds to this bundle; stop it, or wait until it is done") from error
-            yield Ledger(bundle, files, root, _resumed(bundle, files, root, newest), clock, seed)
+            yield Ledger(bundle, files, root, _resumed(bundle, files, root, newest), clock, seed, policy)
     except OSError as error:
         raise Undelivered(f"{bundle}: the bundle could not be written: {error.strerror or error}") from error
 
@@ -161,7 +199,7 @@ def _resumed(bundle: Path, files: Mapping[str, BinaryIO], root: Signer, newest: 
         if found:
             log.last = believe(found[-1])[0]
         roots = {} if log.last is None else {log.last.size: log.last.root}
-        if newest is not None and newest not in found:
+        if newest is not None and not any(note.startswith(newest) for note in found):  # cosignatures stand behind it
             head = believe(newest)[0]
             _not_behind(head, log.last)
             log.adopted, log.last = newest, head

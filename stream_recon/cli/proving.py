@@ -16,7 +16,7 @@ from stream_recon.audit.follow import Chain
 from stream_recon.audit.note import Signer
 from stream_recon.audit.text import instant
 from stream_recon.audit.verify import Report
-from stream_recon.cli.bundles import policy_text
+from stream_recon.cli.bundles import policy_text, witness_line
 from stream_recon.cli.exporting import Exported
 from stream_recon.cli.exporting import export as from_files
 from stream_recon.cli.keyfiles import new_key, read_key
@@ -42,14 +42,18 @@ def make_key(name: str, out: Path, *, as_json: bool) -> int:
     return _print_key(new_key(out, name), as_json=as_json)
 
 
-def show_key(path: Path, *, as_json: bool) -> int:
-    """Shows the public half of a root key. Raises ``ReconError``."""
-    return _print_key(read_key(path), as_json=as_json)
+def show_key(path: Path, *, as_witness: bool, as_json: bool) -> int:
+    """Shows the public half of a root key, or of a witness's. Raises ``ReconError``."""
+    root = read_key(path)
+    if as_witness and not as_json:
+        print_text(witness_line(root))
+        return EXIT_FINE
+    return _print_key(root, as_json=as_json)
 
 
 def _print_key(root: Signer, *, as_json: bool) -> int:
     if as_json:
-        print_json({"name": root.name, "vkey": root.verifier.vkey, "policy": policy_text(root)})
+        print_json({"name": root.name, "vkey": root.verifier.vkey, "policy": policy_text(root), "witness": witness_line(root)})
     else:
         print_text(policy_text(root).removesuffix("\n"))
     return EXIT_FINE
@@ -74,9 +78,18 @@ def export(where: Sequence[Path], bundle: Path, key: Path, prefix: str | None, *
     return EXIT_FINE
 
 
-def sign(where: Sequence[Path], bundle: Path, key: Path, prefix: str | None, pace: tuple[int, float], *, as_json: bool) -> int:
-    """Signs what a deployment says, until it is stopped. ``pace``: entries and seconds between checkpoints. Raises
-    ``ReconError``.
+def sign(
+    where: Sequence[Path],
+    bundle: Path,
+    key: Path,
+    prefix: str | None,
+    pace: tuple[int, float],
+    policy: Path | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Signs what a deployment says, until it is stopped. ``pace``: entries and seconds between checkpoints; ``policy``: whose
+    witnesses are asked. Raises ``ReconError``.
     """
     from stream_recon.cli import signing
     from stream_recon.cli.live import Screen, logged
@@ -90,7 +103,7 @@ def sign(where: Sequence[Path], bundle: Path, key: Path, prefix: str | None, pac
     stop = Event()
     with Screen(terminal=False) as screen, logged(screen, "sign"), signals(stop.set):
         show = (lambda done: print_json(_made(done))) if as_json else lambda _: None
-        signing.sign(signing.Where(where, bundle, key, prefix), signing.Pace(entries, seconds), show, stop.is_set)
+        signing.sign(signing.Where(where, bundle, key, prefix, policy), signing.Pace(entries, seconds), show, stop.is_set)
     return EXIT_FINE
 
 

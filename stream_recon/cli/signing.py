@@ -3,7 +3,8 @@
 A checkpoint is made in this order, so that whatever is interrupted leaves a bundle that the next one goes on with:
 
 1. entries and discrepancy events are synced       3. the note is published, by a transaction that fences other signers
-2. positions are written                           4. the note is added to the bundle, or by the next one that opens it
+2. positions are written                           4. witnesses are asked; they hear of nothing that could still be cut off
+                                                   5. the note is added to the bundle, or by the next one that opens it
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,9 @@ from stream_recon.adapters.kafka.following import Followed
 from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.audit.joining import Joined
 from stream_recon.audit.note import Signer
-from stream_recon.cli.bundles import Ledger, opened
+from stream_recon.cli.bundles import Ledger, Told, opened
 from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
+from stream_recon.cli.cosigning import Witnesses, read_witnesses
 from stream_recon.cli.exporting import Exported
 from stream_recon.cli.keyfiles import read_key
 from stream_recon.cli.places import Places, Standing
@@ -50,6 +52,8 @@ class Where:
     bundle: Path
     key: Path
     prefix: str | None = None
+    policy: Path | None = None
+    """Whose witnesses are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +87,39 @@ def sign(where: Where, pace: Pace, show: Show, stopped: Callable[[], bool]) -> N
 @contextmanager
 def _signer(where: Where, pace: Pace, show: Show) -> Iterator[_Signer]:
     root = read_key(where.key)
+    asked = None if where.policy is None else read_witnesses(where.policy, root)
     plan = load_topologies(where.topologies, where.prefix)[0]
     cluster, names = cluster_of(plan.kafka), Names(plan.prefix)
     cluster.reach(REACH_SECONDS)
     there = _outputs(cluster, names)
     published = PublishedCheckpoints(cluster, names.checkpoints, root.name, names.signer)
-    with _taken(where.bundle, root, published) as ledger:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(_taken(where.bundle, root, published, None if asked is None else asked.text))
         places = Places(where.bundle, {name: info.id for name, info in there.items()})
         standing = Standing({}, {}) if ledger.last is None else places.read(ledger.last.root)
         ledger.begin()
-        signer = _Signer(cluster, names, there, ledger, standing, places, published, root, pace, show)
-        try:
-            yield signer
-        finally:
-            signer.close()
+        cosign: Told = _alone
+        if asked is not None:
+            cosign = stack.enter_context(closing(Witnesses(asked, where.bundle, ledger.mark))).cosigned
+        signer = _Signer(cluster, names, there, ledger, standing, places, published, cosign, root, pace, show)
+        yield stack.enter_context(closing(signer))
 
 
 @contextmanager
-def _taken(bundle: Path, root: Signer, published: PublishedCheckpoints) -> Iterator[Ledger]:
+def _taken(bundle: Path, root: Signer, published: PublishedCheckpoints, policy: bytes | None = None) -> Iterator[Ledger]:
     """The bundle, by the only one that publishes from now on. One that may not go on fences nobody."""
     newest = published.newest()
     while True:
-        with opened(bundle, root, clock=_seconds, seed=_chance, newest=newest) as ledger:
+        with opened(bundle, root, clock=_seconds, seed=_chance, newest=newest, policy=policy) as ledger:
             now = published.take()
             if now == newest:
                 yield ledger
                 return
         newest = now  # what the one before had on its way went through
+
+
+def _alone(note: bytes) -> bytes:
+    return note
 
 
 def _seconds() -> int:
@@ -141,13 +151,14 @@ class _Signer:
         standing: Standing,
         places: Places,
         published: PublishedCheckpoints,
+        cosign: Told,
         root: Signer,
         pace: Pace,
         show: Show,
     ) -> None:
         self._topics, self._names, self._there = Topics(cluster), names, there
         self._ledger, self._places, self._published = ledger, places, published
-        self._root, self._pace, self._show = root, pace, show
+        self._cosign, self._root, self._pace, self._show = cosign, root, pace, show
         self._joined = Joined(ledger.chains, standing.floors)
         self._bodies = Followed(cluster, self._from(names.audit, standing))
         self._events = Followed(cluster, self._from(names.discrepancies, standing))
@@ -259,10 +270,11 @@ class _Signer:
         self._show(done)
         return done
 
-    def _publish(self, note: bytes) -> None:
+    def _publish(self, note: bytes) -> bytes:
         standing = self._joined.standing(self._bodies.positions | self._events.positions)
         self._places.write(self._ledger.root, Standing(*standing))
         self._published.publish(note, self._stopped)
+        return self._cosign(note)
 
     def close(self) -> None:
         """Releases what it reads by."""

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
@@ -34,8 +35,8 @@ WITHIN_S = 60.0
 class Signing:
     """``audit sign`` into one bundle, as often as it is started."""
 
-    def __init__(self, topologies: Sequence[str], place: Path, key: Path, bundle: Path) -> None:
-        self.bundle = bundle
+    def __init__(self, topologies: Sequence[str], place: Path, key: Path, bundle: Path, more: Sequence[str] = ()) -> None:
+        self.bundle, self._more = bundle, more
         self._topologies, self._key, self._log = topologies, key, place / "sign.log"
         self.process: subprocess.Popen[bytes]
 
@@ -44,7 +45,7 @@ class Signing:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            command = self.command("sign", "--every", "1", "--every-events", "7")
+            command = self.command("sign", "--every", "1", "--every-events", "7", *self._more)
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def refused(self, *words: str) -> None:
@@ -120,8 +121,10 @@ def key(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def signing(topologies: Sequence[str], place: Path, key: Path, name: str = "bundle") -> Iterator[Signing]:
-    signer = Signing(topologies, place, key, place / name)
+def signing(
+    topologies: Sequence[str], place: Path, key: Path, name: str = "bundle", more: Sequence[str] = ()
+) -> Iterator[Signing]:
+    signer = Signing(topologies, place, key, place / name, more)
     signer.start()
     try:
         yield signer
@@ -234,7 +237,8 @@ class Spoken:
         self.topology = place / "orders.yaml"
         self._key = key
         self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        self._producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+        in_order = {"enable.idempotence": True}  # a topic that was just made refuses the first messages now and then
+        self._producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0, **in_order})
         side = {"format": "json", "key": ["id"]}
         self.topology.write_text(
             json.dumps(
@@ -356,3 +360,98 @@ def test_a_broker_that_is_away_is_waited_for(prefix: str, tmp_path: Path, key: P
     assert published == signer.checkpoints()
     code, report = verify(spoken.bundle, spoken.bundle / "policy", capfd)
     assert (code, report["chains"]["t/a/0"]["open"]) == (0, 4)
+
+
+# ---- witnesses -------------------------------------------------------------------------------------------------------------
+
+
+class Witnessing:
+    """``audit witness`` at one port, as often as it is started."""
+
+    def __init__(self, place: Path, name: str, log: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        self._key, self._state, self._log = place / f"{name}.key", place / name, place / f"{name}.log"
+        assert run(["keys", "new", f"witness.example/{name}", "--out", str(self._key)]) == 0
+        capfd.readouterr()
+        assert run(["keys", "show", str(self._key), "--witness"]) == 0
+        line = capfd.readouterr().out.strip()
+        assert run(["keys", "show", str(log), "--json"]) == 0
+        self._vkey = json.loads(capfd.readouterr().out)["vkey"]
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            self._address = f"127.0.0.1:{taken.getsockname()[1]}"
+        self.line = f"{line} http://{self._address}"
+        self.start()
+
+    def start(self) -> None:
+        command = [*COMMAND, "audit", "witness", "--key", str(self._key), "--log", self._vkey]
+        command += ["--listen", self._address, "--state", str(self._state)]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        wait_for(lambda: "answers at port" in self.log(), "the witness answers", START_S)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+
+def test_witnesses_cosign_what_goes_on_are_caught_up_and_refuse_a_fork(
+    bootstrap: str, prefix: str, tmp_path: Path, key: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    witnesses = [Witnessing(tmp_path, name, key, capfd) for name in ("w1", "w2")]
+    capfd.readouterr()
+    assert run(["keys", "show", str(key)]) == 0
+    lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("log ")]
+    lines += [one.line for one in witnesses]
+    policy = tmp_path / "policy"
+    policy.write_text("\n".join([*lines, "group both all witness.example/w1 witness.example/w2", "quorum both", ""]))
+    asked = ("--policy", str(policy))
+
+    spoken = Spoken(bootstrap, prefix, tmp_path, key)
+    of = said([("t/a/0", 1)] * 6)
+    try:
+        spoken.say(of.bodies[:2], of.events[:2])
+        with signing([str(spoken.topology)], tmp_path, key, more=asked) as signer:
+            signer.waits_until_signed(3)
+            assert verify(spoken.bundle, policy, capfd)[0] == 0
+
+            witnesses[0].kill()
+            spoken.say(of.bodies[2:4], of.events[2:4])
+            signer.waits_until_signed(5)
+            code, report = verify(spoken.bundle, policy, capfd)
+            assert code == 1
+            assert any("2 of them, are under no checkpoint that enough witnesses" in f["text"] for f in report["findings"])
+            signer.kill()  # it remembers nothing of who cosigned what
+            signer.start()
+            witnesses[0].start()
+            spoken.say(of.bodies[4:], of.events[4:])
+            signer.waits_until_signed(7)
+            wait_for(lambda: signer.checkpoints()[-1].count("—".encode()) == 3, "both have cosigned", WITHIN_S)
+            signer.process.send_signal(signal.SIGTERM)
+            signer.ended(0, "witness witness.example/w1 did not cosign", "too few witnesses")
+        code, report = verify(spoken.bundle, policy, capfd)
+        assert (code, report["findings"], report["entries"]) == (0, [], signer.entries())
+        published = [one.value for one in read(bootstrap, [f"{prefix}recon.checkpoints"])]
+        assert [made.startswith(note) for made, note in zip(signer.checkpoints(), published, strict=True)] == [True] * len(
+            published
+        )
+
+        # who has the root key makes another history of the log, in another deployment
+        (tmp_path / "fork").mkdir()
+        fork = Spoken(bootstrap, f"{prefix}fork", tmp_path / "fork", key)
+        other = said([("t/a/0", 0)] * 12)
+        fork.say(other.bodies)
+        with signing([str(fork.topology)], tmp_path / "fork", key, more=asked) as forger:
+            forger.waits_until_signed(13)
+            forger.process.send_signal(signal.SIGTERM)
+            forger.ended(0, "this is another history, a fork")
+        assert all("do not go on from" in one.log() for one in witnesses)
+        code, report = verify(fork.bundle, policy, capfd)
+        assert code == 1
+        assert any("too few witnesses cosigned any" in f["text"] for f in report["findings"])
+        assert verify(fork.bundle, fork.bundle / "policy", capfd)[0] == 1
+    finally:
+        for one in witnesses:
+            one.kill()
+            print(one.log())

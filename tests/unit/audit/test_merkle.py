@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_recon.audit.merkle import (
+    Tree,
+    consistency_of,
     consistency_proof,
     consistent,
     includes,
@@ -122,11 +124,16 @@ def test_every_small_tree_is_the_rfcs(size: int) -> None:
     leaves = [bytes([n]) * (n % 5) + b"leaf" for n in range(size)]
     hashes, head = [leaf_hash(leaf) for leaf in leaves], trees.mth(leaves)
     assert root(leaves) == root_of_hashes(hashes) == head
+    before = Tree()
     for index in range(size):
         proof = inclusion_proof(hashes, index)
         assert proof == trees.path(index, leaves)
         assert includes(head, size, index, hashes[index], proof)
         assert consistency_proof(hashes, index + 1) == trees.proof(index + 1, leaves)
+        before.add_hash(hashes[index])
+        rest = iter([*hashes[index + 1 :], b"of a later leaf"])
+        assert consistency_of(before, rest, size) == trees.proof(index + 1, leaves)
+        assert list(rest) == [b"of a later leaf"]
         assert consistent(index + 1, trees.mth(leaves[: index + 1]), size, head, trees.proof(index + 1, leaves))
 
 

@@ -13,7 +13,7 @@ from stream_recon.adapters.kafka.checkpoints import PublishedCheckpoints
 from stream_recon.audit import policy
 from stream_recon.audit.chain import Head, link
 from stream_recon.audit.ed25519 import PrivateKey
-from stream_recon.audit.note import Signer
+from stream_recon.audit.note import COSIGNATURE, Signer, parse
 from stream_recon.audit.verify import notes
 from stream_recon.cli.bundles import Ledger, opened, policy_text
 from stream_recon.cli.places import Places, Standing
@@ -55,7 +55,7 @@ def killed_while_publishing(bundle: Path, said: Iterator[bytes], events: int, ne
     """Adds, and is killed when a checkpoint is on its way; returns its note."""
     sent: list[bytes] = []
 
-    def publish(note: bytes) -> None:
+    def publish(note: bytes) -> bytes:
         sent.append(note)
         raise Killed
 
@@ -101,6 +101,25 @@ class OnItsWay(PublishedCheckpoints):
 
     def take(self) -> bytes | None:
         return self._after
+
+
+def test_a_checkpoint_that_others_cosigned_is_the_one_that_was_published(tmp_path: Path) -> None:
+    said = bodies()
+    sent: list[bytes] = []
+    witness = Signer("witness.example/1", PrivateKey(b"w" * 32), COSIGNATURE)
+
+    def publish(note: bytes) -> bytes:
+        sent.append(note)
+        return note + witness.line(parse(note).text, NOW).encode()
+
+    with ledger(tmp_path) as one:
+        add(one, said, 3)
+        cosigned = one.checkpoint(publish)
+    with ledger(tmp_path, sent[0]) as again:
+        add(again, said, 2)
+        last = again.checkpoint()
+    assert cosigned != sent[0]
+    assert notes((tmp_path / "checkpoints").read_bytes()) == ([cosigned, last], b"")
 
 
 def test_a_checkpoint_that_was_on_its_way_is_taken_up_too(tmp_path: Path) -> None:
