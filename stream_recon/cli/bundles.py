@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol, TypeVar
 
 from stream_recon.audit import dsse
 from stream_recon.audit.checkpoint import Checkpoint
@@ -29,6 +29,7 @@ from stream_recon.errors import InputError, ProofError, Undelivered
 Seed = Callable[[], bytes]
 Clock = Callable[[], int]
 Told = Callable[[bytes], None]
+Made = TypeVar("Made")
 
 FILES: Final = (ENTRIES, EVENTS, CHECKPOINTS)
 
@@ -36,6 +37,17 @@ FILES: Final = (ENTRIES, EVENTS, CHECKPOINTS)
 def policy_text(root: Signer) -> str:
     """The policy that believes this log without witnesses."""
     return f"# whose checkpoints are believed (c2sp.org/tlog-policy)\nlog {root.verifier.vkey}\nquorum {NONE}\n"
+
+
+class Patience(Protocol):
+    """Does work that the service of the root key has a part in."""
+
+    def __call__(self, work: Callable[[], Made], /) -> Made:
+        """What the work returns. It may be done again after ``KeyServiceAway``, and after no other error."""
+
+
+def _at_once(work: Callable[[], Made]) -> Made:
+    return work()
 
 
 @dataclass(slots=True)
@@ -52,11 +64,14 @@ class _Log:
 
 
 class Ledger:
-    """The log in a bundle, to be added to. ``chains``: how far each one was followed, to the last checkpoint at first."""
+    """The log in a bundle, to be added to. ``chains``: how far each one was followed, to the last checkpoint at first.
+    ``patiently``: how the service of the root key is waited for, if it is away; not at all, unless it is set.
+    """
 
     def __init__(self, bundle: Path, files: Mapping[str, BinaryIO], root: Signer, log: _Log, clock: Clock, seed: Seed) -> None:
         self.chains = log.chains
         self.last = log.last
+        self.patiently: Patience = _at_once
         self._bundle = bundle
         self._files = files
         self._root = root
@@ -82,10 +97,16 @@ class Ledger:
         return self._sealer.tree.root
 
     def add(self, body: bytes, events: Iterable[bytes]) -> None:
-        """Signs an audit body, after the discrepancy events that belong to it. Raises ``OSError``."""
+        """Signs an audit body, after the discrepancy events that belong to it.
+
+        Raises:
+            KeyServiceError: a new signing key could not be introduced; nothing was added.
+            OSError: it could not be written.
+        """
         self.begin()
+        entries = self.patiently(lambda: list(self._sealer.event(body, self._now())))
         self._files[EVENTS].writelines(event + b"\n" for event in events)
-        self._files[ENTRIES].writelines(entry + b"\n" for entry in self._sealer.event(body, self._now()))
+        self._files[ENTRIES].writelines(entry + b"\n" for entry in entries)
 
     def checkpoint(self, publish: Told = lambda _: None) -> bytes:
         """Puts all entries so far under a checkpoint, and returns its note. ``publish`` is given it when all that it promises is
@@ -93,11 +114,13 @@ class Ledger:
 
         Raises:
             ProofError: the time of a key that signed is over.
+            KeyServiceError: the root key does not sign it.
             OSError: it could not be written.
         """
         self.begin()
         _sync(self._files[EVENTS], self._files[ENTRIES])
-        note = self._sealer.checkpoint(self._now())
+        now = self._now()  # when its text was made, however long the signature takes: else keys could end meanwhile
+        note = self.patiently(lambda: self._sealer.checkpoint(now))
         publish(note)
         self._files[CHECKPOINTS].write(note + b"\n")
         _sync(self._files[CHECKPOINTS])
