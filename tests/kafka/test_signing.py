@@ -34,7 +34,7 @@ WITHIN_S = 60.0
 class Signing:
     """``audit sign`` into one bundle, as often as it is started."""
 
-    def __init__(self, topologies: Sequence[str], place: Path, key: Path, bundle: Path) -> None:
+    def __init__(self, topologies: Sequence[str], place: Path, key: Path | str, bundle: Path) -> None:
         self.bundle = bundle
         self._topologies, self._key, self._log = topologies, key, place / "sign.log"
         self.process: subprocess.Popen[bytes]
@@ -120,7 +120,7 @@ def key(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def signing(topologies: Sequence[str], place: Path, key: Path, name: str = "bundle") -> Iterator[Signing]:
+def signing(topologies: Sequence[str], place: Path, key: Path | str, name: str = "bundle") -> Iterator[Signing]:
     signer = Signing(topologies, place, key, place / name)
     signer.start()
     try:
