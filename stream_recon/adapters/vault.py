@@ -119,7 +119,7 @@ class VaultKey:
             return KeyServiceAway(f"{self._told}: not initialised; vault operator init does that")
         if isinstance(error, exceptions.RateLimitExceeded):
             return KeyServiceAway(f"{self._told}: too many requests for its rate limit; raise its quota")
-        said = "; ".join(map(str, error.errors or [])) or type(error).__name__
+        said = " ".join(" ".join(map(str, error.errors or [])).split()) or type(error).__name__  # on one line
         if isinstance(error, _AWAY):
             return KeyServiceAway(f"{self._told}: it failed ({said}); its own log says why")
         if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
