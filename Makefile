@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # The first interpreter that is new enough and can make a virtual environment; `make PYTHON=/path/to/python3 ...` overrides.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: help setup demo demo-kafka broker test crash check soak soak-sim soak-cluster soak-service format bench bench-peers schemas lock clean
+.PHONY: help setup demo demo-kafka broker test crash check soak soak-sim soak-cluster soak-service test-keys format bench bench-peers schemas lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,10 @@ check: $(READY) ## format, lint, types, layers, quick tests: under a minute
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/tidy tests/unit
 
+test-keys: $(READY) ## root keys in a real Vault, which is built with Go the first time (minutes)
+	@$(BIN)/python -m tools.vault.build
+	@$(BIN)/python -m pytest -v tests/vault/vault_stories.py
+
 soak: $(READY) ## the laws on 1,500 seeded histories each way, about 20 minutes; RECON_SOAK_FROM=n begins at seed n
 	@RECON_SOAK_SEEDS=$${RECON_SOAK_SEEDS:-1500} $(BIN)/python -m pytest -q tests/laws/test_soak.py
 
@@ -93,7 +97,7 @@ lock: ## resolve the dependencies anew (needs uv)
 	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  pyproject.toml -o requirements/runtime.txt
 	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	  pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	  pyproject.toml --extra vault --extra kms --group dev -c requirements/runtime.txt -o requirements/dev.txt
 
 clean: ## remove what was built here
 	@rm -rf $(VENV) build dist *.egg-info .broker .mypy_cache .pytest_cache .ruff_cache .hypothesis

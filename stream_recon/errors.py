@@ -10,6 +10,8 @@ ReconError
 ├── BrokerError        Kafka is not there or refuses                exit 3
 │   ├── Unreachable    no answer: a worker tries again              exit 3 at the start
 │   └── Fenced         another worker holds this place now          exit 3, or the place is given up
+├── KeyServiceError  the service of the root key refuses        exit 3
+│   └── KeyServiceAway it does not answer now: a signer waits    exit 3 at the start
 ├── CheckpointFailed   a checkpoint could not be written or read    never an exit: told, and tried again
 ├── ProofError         a signature, note or proof does not hold     exit 1 where a proof is checked, else 3
 ├── Undelivered        a result could not be written                exit 4
@@ -69,6 +71,14 @@ class Unreachable(BrokerError):
 
 class Fenced(BrokerError):
     """Another worker has taken this one's place: what it would still write is refused by the broker."""
+
+
+class KeyServiceError(ReconError):
+    """The service that holds the root key refuses, has no such key, or sent what is not by it; the text never holds a secret."""
+
+
+class KeyServiceAway(KeyServiceError):
+    """No answer from the service that holds the root key, or none for now: it may answer a little later."""
 
 
 class Refused(ReconError):

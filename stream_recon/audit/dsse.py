@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from stream_recon.audit.ed25519 import PrivateKey, PublicKey
+from stream_recon.audit.ed25519 import Key, PublicKey
 from stream_recon.audit.text import decoded, dumps, encoded, json_object
 from stream_recon.errors import ProofError
 
@@ -64,7 +64,7 @@ class Envelope:
         return dumps({"payload": encoded(self.payload), "payloadType": self.payload_type, "signatures": signatures})
 
 
-def sign(payload_type: str, payload: bytes, keys: Sequence[PrivateKey]) -> Envelope:
+def sign(payload_type: str, payload: bytes, keys: Sequence[Key]) -> Envelope:
     """An envelope with a signature by each of ``keys``."""
     signed = pae(payload_type, payload)
     return Envelope(payload_type, payload, tuple(Signature(key_id(key.public), key.sign(signed)) for key in keys))

@@ -7,7 +7,7 @@ its two parts must be canonical.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -51,6 +51,17 @@ class PublicKey:
         except InvalidSignature:
             return False
         return True
+
+
+class Key(Protocol):
+    """Makes signatures, wherever its secret is kept."""
+
+    @property
+    def public(self) -> PublicKey:
+        """What its signatures are checked by."""
+
+    def sign(self, message: bytes) -> bytes:
+        """64 octets that ``public`` verifies."""
 
 
 class PrivateKey:

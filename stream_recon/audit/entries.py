@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from stream_recon.audit.checkpoint import Checkpoint
-from stream_recon.audit.dsse import Envelope, key_id, pae, sign
-from stream_recon.audit.ed25519 import PrivateKey, PublicKey
+from stream_recon.audit.dsse import Envelope, key_id, sign
+from stream_recon.audit.ed25519 import Key, PrivateKey, PublicKey
 from stream_recon.audit.merkle import Tree
 from stream_recon.audit.note import Signer
 from stream_recon.audit.note import sign as sign_note
@@ -72,17 +72,21 @@ class Sealer:
         self.tree = tree
 
     def event(self, body: bytes, now: int) -> Iterator[bytes]:
-        """The envelope of a body, after that of a new key's statement if one is due. ``now``: seconds since the epoch."""
+        """The envelope of a body, after that of a new key's statement if one is due. ``now``: seconds since the epoch.
+
+        Where the root key fails to sign nothing was changed, and the call may be made again.
+        """
         if self._key is None or not self._key[1].begins <= now < self._key[1].begins + SIGNING_KEY_SECONDS // 2:
             private = PrivateKey(self._seed())
-            self._key = private, SigningKey(private.public, now, now + SIGNING_KEY_SECONDS)
-            yield self._entry(STATEMENT, self._key[1].statement(self._root.name), self._root.key)
+            new = SigningKey(private.public, now, now + SIGNING_KEY_SECONDS)
+            yield self._entry(STATEMENT, new.statement(self._root.name), self._root.key)
+            self._key = private, new
         ends = self._key[1].ends
         self._until = ends if self._until is None else min(self._until, ends)
         yield self._entry(EVENT, body, self._key[0])
 
     def checkpoint(self, now: int) -> bytes:
-        """The note of a checkpoint over all entries so far.
+        """The note of a checkpoint over all entries so far. Where the root key fails to sign the call may be made again.
 
         Raises:
             ProofError: a key that signed some of them may not sign any more. They must be signed anew.
@@ -90,13 +94,15 @@ class Sealer:
         if self._until is not None and now >= self._until:
             text = f"the key that signed the last entries ended at {instant(self._until)}, before their checkpoint"
             raise ProofError(f"{text}: start again, and they are signed anew")
-        self._until = None
         made = Checkpoint.at(self._root.name, self.tree.size, self.tree.root, now)
-        return sign_note(made.text, [self._root])
+        note = sign_note(made.text, [self._root])
+        self._until = None
+        return note
 
-    def _entry(self, kind: str, body: bytes, key: PrivateKey) -> bytes:
-        self.tree.add(pae(kind, body))
-        return sign(kind, body, [key]).dumps()
+    def _entry(self, kind: str, body: bytes, key: Key) -> bytes:
+        envelope = sign(kind, body, [key])
+        self.tree.add(envelope.signed)
+        return envelope.dumps()
 
 
 class Keys:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from stream_recon.audit.ed25519 import KEY_OCTETS, SIGNATURE_OCTETS, PrivateKey, PublicKey
+from stream_recon.audit.ed25519 import KEY_OCTETS, SIGNATURE_OCTETS, Key, PrivateKey, PublicKey
 from stream_recon.audit.text import decoded, encoded
 from stream_recon.errors import ProofError
 
@@ -81,10 +81,10 @@ def verifier(vkey: str) -> Verifier:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A name with its private key."""
+    """A name with the key that signs for it."""
 
     name: str
-    key: PrivateKey
+    key: Key
     type: int = ED25519
 
     @property

@@ -11,7 +11,13 @@ from stream_recon.cli.options import Json, Prefix
 from stream_recon.limits import CHECKPOINT_ENTRIES
 
 Bundle = Annotated[Path, typer.Option(metavar="BUNDLE", help="The directory of the log; made if missing, else added to.")]
-Key = Annotated[Path, typer.Option(metavar="FILE", help="The root key, from stream-recon keys new.")]
+Key = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE|REFERENCE",
+        help="The root key: a file from stream-recon keys new, 'hashivault://KEY?name=NAME' or 'awskms:///KEY?name=NAME'.",
+    ),
+]
 
 audit = typer.Typer(help="Prove what was certified: make bundles for auditors, and check them offline.", rich_markup_mode=None)
 keys = typer.Typer(help="The root key under which audit events are signed.", rich_markup_mode=None)
@@ -120,7 +126,12 @@ def rederive(
 @keys.command("new")
 def new_key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The log's name, like example.com/recon.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the key is written; only its owner may read it.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|REFERENCE", help="A file that only its owner may read, or hashivault://[MOUNT/]KEY: Vault makes it."
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Make a root key, and print the policy that auditors need."""
@@ -131,7 +142,7 @@ def new_key(
 
 @keys.command("show")
 def show_key(
-    key: Annotated[Path, typer.Argument(metavar="FILE")],
+    key: Annotated[str, typer.Argument(metavar="FILE|REFERENCE")],
     as_witness: Annotated[bool, typer.Option("--witness", help="Of a witness's key: its line in a policy.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol, TypeVar
 
 from stream_recon.audit import dsse
 from stream_recon.audit.checkpoint import Checkpoint
@@ -29,6 +29,7 @@ from stream_recon.errors import InputError, ProofError, Undelivered
 Seed = Callable[[], bytes]
 Clock = Callable[[], int]
 Told = Callable[[bytes], bytes]
+Made = TypeVar("Made")
 
 FILES: Final = (ENTRIES, EVENTS, CHECKPOINTS)
 
@@ -46,6 +47,17 @@ def cosigner(root: Signer) -> Signer:
 def witness_line(root: Signer) -> str:
     """How a policy names the witness of a key."""
     return f"witness {root.name} {cosigner(root).verifier.vkey}"
+
+
+class Patience(Protocol):
+    """Does work that the service of the root key has a part in."""
+
+    def __call__(self, work: Callable[[], Made], /) -> Made:
+        """What the work returns. It may be done again after ``KeyServiceAway``, and after no other error."""
+
+
+def _at_once(work: Callable[[], Made]) -> Made:
+    return work()
 
 
 @dataclass(slots=True)
@@ -78,7 +90,9 @@ def hashes(bundle: Path, octets: int) -> Iterator[tuple[bytes, int]]:
 
 
 class Ledger:
-    """The log in a bundle, to be added to. ``chains``: how far each one was followed, to the last checkpoint at first."""
+    """The log in a bundle, to be added to. ``chains``: how far each one was followed, to the last checkpoint at first.
+    ``patiently``: how the service of the root key is waited for, if it is away; not at all, unless it is set.
+    """
 
     def __init__(
         self,
@@ -92,6 +106,7 @@ class Ledger:
     ) -> None:
         self.chains = log.chains
         self.last = log.last
+        self.patiently: Patience = _at_once
         self._bundle = bundle
         self._files = files
         self._policy = policy_text(root).encode() if policy is None else policy
@@ -119,10 +134,16 @@ class Ledger:
         return self._sealer.tree.root
 
     def add(self, body: bytes, events: Iterable[bytes]) -> None:
-        """Signs an audit body, after the discrepancy events that belong to it. Raises ``OSError``."""
+        """Signs an audit body, after the discrepancy events that belong to it.
+
+        Raises:
+            KeyServiceError: a new signing key could not be introduced; nothing was added.
+            OSError: it could not be written.
+        """
         self.begin()
+        entries = self.patiently(lambda: list(self._sealer.event(body, self._now())))
         self._files[EVENTS].writelines(event + b"\n" for event in events)
-        self._files[ENTRIES].writelines(entry + b"\n" for entry in self._sealer.event(body, self._now()))
+        self._files[ENTRIES].writelines(entry + b"\n" for entry in entries)
 
     def checkpoint(self, publish: Told = lambda note: note) -> bytes:
         """Puts all entries so far under a checkpoint, and returns its note. ``publish`` is given it when all that it promises is
@@ -130,11 +151,13 @@ class Ledger:
 
         Raises:
             ProofError: the time of a key that signed is over.
+            KeyServiceError: the root key does not sign it.
             OSError: it could not be written.
         """
         self.begin()
         _sync(self._files[EVENTS], self._files[ENTRIES])
-        note = publish(self._sealer.checkpoint(self._now()))
+        now = self._now()  # when its text was made, however long the signature takes: else keys could end meanwhile
+        note = publish(self.patiently(lambda: self._sealer.checkpoint(now)))
         self._files[CHECKPOINTS].write(note + b"\n")
         _sync(self._files[CHECKPOINTS])
         self._covered = self.size

@@ -19,8 +19,8 @@ from stream_recon.audit.verify import Report
 from stream_recon.cli.bundles import policy_text, witness_line
 from stream_recon.cli.exporting import Exported
 from stream_recon.cli.exporting import export as from_files
-from stream_recon.cli.keyfiles import new_key, read_key
 from stream_recon.cli.output import EXIT_DIFFERENT, EXIT_FINE, print_json, print_text, say, shown_text
+from stream_recon.cli.rootkeys import new_root_key, root_key
 from stream_recon.cli.verifying import check, read_policy
 from stream_recon.errors import ConfigError
 from stream_recon.limits import SIGNING_KEY_SECONDS
@@ -37,14 +37,14 @@ EXIT_BROKEN = EXIT_DIFFERENT
 """The proof does not hold: as where data differ, so that a gate need not tell them apart."""
 
 
-def make_key(name: str, out: Path, *, as_json: bool) -> int:
+def make_key(name: str, out: str, *, as_json: bool) -> int:
     """Makes a root key. Raises ``ReconError``."""
-    return _print_key(new_key(out, name), as_json=as_json)
+    return _print_key(new_root_key(name, out), as_json=as_json)
 
 
-def show_key(path: Path, *, as_witness: bool, as_json: bool) -> int:
+def show_key(key: str, *, as_witness: bool, as_json: bool) -> int:
     """Shows the public half of a root key, or of a witness's. Raises ``ReconError``."""
-    root = read_key(path)
+    root = root_key(key)
     if as_witness and not as_json:
         print_text(witness_line(root))
         return EXIT_FINE
@@ -59,12 +59,12 @@ def _print_key(root: Signer, *, as_json: bool) -> int:
     return EXIT_FINE
 
 
-def export(where: Sequence[Path], bundle: Path, key: Path, prefix: str | None, *, as_json: bool) -> int:
+def export(where: Sequence[Path], bundle: Path, key: str, prefix: str | None, *, as_json: bool) -> int:
     """Adds to a bundle what ``replay`` left in a directory, or what the topics of a deployment hold. Raises ``ReconError``."""
     if where[0].is_dir() or not (where[0].exists() or where[0].suffix):
         if len(where) > 1 or prefix is not None:
             raise ConfigError("give one result directory, or topologies: --prefix is for topologies")
-        root = read_key(key)
+        root = root_key(key)
         done = from_files(where[0], bundle, root, clock=lambda: int(time.time()), seed=lambda: secrets.token_bytes(32))
     else:
         from stream_recon.cli import signing  # Kafka's client is loaded for topics only
@@ -81,7 +81,7 @@ def export(where: Sequence[Path], bundle: Path, key: Path, prefix: str | None, *
 def sign(
     where: Sequence[Path],
     bundle: Path,
-    key: Path,
+    key: str,
     prefix: str | None,
     pace: tuple[int, float],
     policy: Path | None,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from stream_recon.adapters.kafka.checkpoints import PublishedCheckpoints
 from stream_recon.adapters.kafka.client import Cluster, of_a_run
@@ -28,10 +28,10 @@ from stream_recon.cli.bundles import Ledger, Told, opened
 from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
 from stream_recon.cli.cosigning import Witnesses, read_witnesses
 from stream_recon.cli.exporting import Exported
-from stream_recon.cli.keyfiles import read_key
 from stream_recon.cli.places import Places, Standing
+from stream_recon.cli.rootkeys import root_key
 from stream_recon.config import load_topologies
-from stream_recon.errors import BrokerError, InputError, LogError, ProofError, Unreachable
+from stream_recon.errors import BrokerError, InputError, KeyServiceAway, LogError, ProofError, Unreachable
 from stream_recon.limits import CHECKPOINT_ENTRIES
 from stream_recon.ports import Place, TopicInfo
 from stream_recon.service.job import Names
@@ -41,7 +41,12 @@ logger = logging.getLogger("stream_recon")
 POLL: Final = 1_000
 POLL_SECONDS: Final = 0.5
 
+KEY_PAUSE_SECONDS: Final = 1.0
+KEY_PAUSE_SECONDS_MOST: Final = 30.0
+"""Between two calls of a key service that is away: at first, and at most."""
+
 Show = Callable[[Exported], None]
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Where:
 
     topologies: Sequence[Path]
     bundle: Path
-    key: Path
+    key: str
     prefix: str | None = None
     policy: Path | None = None
     """Whose witnesses are asked."""
@@ -86,7 +91,7 @@ def sign(where: Where, pace: Pace, show: Show, stopped: Callable[[], bool]) -> N
 
 @contextmanager
 def _signer(where: Where, pace: Pace, show: Show) -> Iterator[_Signer]:
-    root = read_key(where.key)
+    root = root_key(where.key)
     asked = None if where.policy is None else read_witnesses(where.policy, root)
     plan = load_topologies(where.topologies, where.prefix)[0]
     cluster, names = cluster_of(plan.kafka), Names(plan.prefix)
@@ -186,6 +191,7 @@ class _Signer:
     def until(self, stopped: Callable[[], bool]) -> None:
         """Until stopped; then what is whole is under a checkpoint."""
         self._stopped = stopped
+        self._ledger.patiently = self._patiently
         with self._good_first():
             while not stopped():
                 self._turn()
@@ -204,6 +210,21 @@ class _Signer:
             if self._ledger.uncovered:
                 self._checkpoint()
             raise InputError(f"{error}; nothing of it was signed") from error
+
+    def _patiently(self, work: Callable[[], Made]) -> Made:
+        """Waits for a key service that is away as for a broker: until it is back, or until stopped."""
+        pause = KEY_PAUSE_SECONDS
+        while True:
+            try:
+                return work()
+            except KeyServiceAway as error:
+                if self._stopped():
+                    raise
+                logger.warning("%s; asked again after %g s", error, pause)
+            until = time.monotonic() + pause
+            while time.monotonic() < until and not self._stopped():
+                time.sleep(min(POLL_SECONDS, pause))
+            pause = min(2 * pause, KEY_PAUSE_SECONDS_MOST)
 
     def _turn(self) -> None:
         for place, message in self._bodies.poll(POLL, POLL_SECONDS):

@@ -35,7 +35,7 @@ WITHIN_S = 60.0
 class Signing:
     """``audit sign`` into one bundle, as often as it is started."""
 
-    def __init__(self, topologies: Sequence[str], place: Path, key: Path, bundle: Path, more: Sequence[str] = ()) -> None:
+    def __init__(self, topologies: Sequence[str], place: Path, key: Path | str, bundle: Path, more: Sequence[str] = ()) -> None:
         self.bundle, self._more = bundle, more
         self._topologies, self._key, self._log = topologies, key, place / "sign.log"
         self.process: subprocess.Popen[bytes]
@@ -122,7 +122,7 @@ def key(tmp_path: Path) -> Path:
 
 @contextmanager
 def signing(
-    topologies: Sequence[str], place: Path, key: Path, name: str = "bundle", more: Sequence[str] = ()
+    topologies: Sequence[str], place: Path, key: Path | str, name: str = "bundle", more: Sequence[str] = ()
 ) -> Iterator[Signing]:
     signer = Signing(topologies, place, key, place / name, more)
     signer.start()

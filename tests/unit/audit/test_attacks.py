@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from stream_recon.audit import dsse, policy
 from stream_recon.audit.checkpoint import Checkpoint
-from stream_recon.audit.ed25519 import PrivateKey
+from stream_recon.audit.ed25519 import Key, PrivateKey
 from stream_recon.audit.entries import EVENT, STATEMENT, SigningKey
 from stream_recon.audit.merkle import Tree
 from stream_recon.audit.note import Signer, sign
@@ -113,7 +113,7 @@ def caught(report: Report, *patterns: str) -> None:
         assert re.search(pattern, told(report)), told(report)
 
 
-def signed(body: dict[str, Any] | bytes, key: PrivateKey, kind: str = EVENT) -> bytes:
+def signed(body: dict[str, Any] | bytes, key: Key, kind: str = EVENT) -> bytes:
     octets = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     return dsse.sign(kind, octets, [key]).dumps() + b"\n"
 

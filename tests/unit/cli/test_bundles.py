@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
@@ -12,14 +12,15 @@ import pytest
 from stream_recon.adapters.kafka.checkpoints import PublishedCheckpoints
 from stream_recon.audit import policy
 from stream_recon.audit.chain import Head, link
-from stream_recon.audit.ed25519 import PrivateKey
+from stream_recon.audit.ed25519 import PrivateKey, PublicKey
 from stream_recon.audit.note import COSIGNATURE, Signer, parse
 from stream_recon.audit.verify import notes
-from stream_recon.cli.bundles import Ledger, opened, policy_text
+from stream_recon.cli.bundles import Ledger, Made, opened, policy_text
 from stream_recon.cli.places import Places, Standing
 from stream_recon.cli.signing import _taken
 from stream_recon.cli.verifying import check
-from stream_recon.errors import InputError, ProofError
+from stream_recon.errors import InputError, KeyServiceAway, ProofError
+from stream_recon.limits import SIGNING_KEY_SECONDS
 
 ROOT = Signer("example.com/recon", PrivateKey(b"root" * 8))
 POLICY = policy.parse(policy_text(ROOT).encode())
@@ -204,3 +205,69 @@ def test_positions_that_cannot_be_read_are_refused(tmp_path: Path, octets: bytes
     (tmp_path / "positions").write_bytes(octets)
     with pytest.raises(InputError, match="does not say where the last checkpoint of this bundle stands"):
         Places(tmp_path, {}).read(b"3")
+
+
+class Distant:
+    """The root key in a service that is away for so many calls."""
+
+    away = 0
+
+    @property
+    def public(self) -> PublicKey:
+        return ROOT.key.public
+
+    def sign(self, message: bytes) -> bytes:
+        if self.away:
+            self.away -= 1
+            raise KeyServiceAway("away")
+        return ROOT.key.sign(message)
+
+
+def distant(bundle: Path, clock: Callable[[], int]) -> tuple[Distant, AbstractContextManager[Ledger]]:
+    key = Distant()
+    return key, opened(bundle, Signer(ROOT.name, key), clock=clock, seed=lambda: b"seed" * 8)
+
+
+def test_a_key_service_that_is_away_for_hours_delays_and_loses_nothing(tmp_path: Path) -> None:
+    """Each call takes longer than a signing key lives: a key is made anew at each, a checkpoint keeps the time of its text."""
+    now, waits = [NOW], 0
+
+    def patiently(work: Callable[[], Made]) -> Made:
+        nonlocal waits
+        while True:
+            try:
+                return work()
+            except KeyServiceAway:
+                waits += 1
+                now[0] += SIGNING_KEY_SECONDS
+
+    key, opening = distant(tmp_path, lambda: now[0])
+    said = bodies()
+    with opening as one:
+        one.patiently = patiently
+        for _ in range(3):
+            key.away = 2
+            add(one, said, 2)
+            key.away = 2
+            one.checkpoint()
+    assert waits == 12
+    report = check(tmp_path, POLICY, [])
+    assert (report.findings, report.entries, report.checkpoints) == ([], 9, 3)
+
+
+def test_where_nobody_waits_the_bundle_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    key, opening = distant(tmp_path, lambda: NOW)
+    said = bodies()
+    with opening as one:
+        add(one, said, 2)
+        first = one.checkpoint()
+        add(one, said, 1)
+        key.away = 1
+        with pytest.raises(KeyServiceAway):
+            one.checkpoint()
+    assert notes((tmp_path / "checkpoints").read_bytes()) == ([first], b"")
+    with ledger(tmp_path) as again:
+        assert again.chains["t/a/0"].head.seq == 2
+        again.checkpoint()
+    report = check(tmp_path, POLICY, [])
+    assert (report.findings, report.entries) == ([], 3)

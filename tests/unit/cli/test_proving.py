@@ -58,7 +58,7 @@ def results(place: Path, bodies: int, chain: str = "t/a/0", *, edited: bool = Fa
     return place
 
 
-def export(where: Path, bundle: Path, key: Path) -> int:
+def export(where: Path, bundle: Path, key: Path | str) -> int:
     return run(["audit", "export", str(where), "--bundle", str(bundle), "--key", str(key), "--json"])
 
 
