@@ -265,6 +265,17 @@ def _follow(files: Mapping[str, BinaryIO], log: _Log, roots: Mapping[int, bytes]
         raise ProofError(f"its entries are not the {size} of its last {published}checkpoint")
 
 
+def put_in_place(path: Path, octets: bytes) -> None:
+    """Writes a file whole or not at all, and so that it stays. Raises ``OSError``."""
+    beside = path.with_suffix(".new")
+    with beside.open("wb") as file:
+        file.write(octets)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    sync_directory(path.parent)
+
+
 def sync_directory(path: Path) -> None:
     """Names of files that were made or put in the place of others stay."""
     directory = os.open(path, os.O_RDONLY)

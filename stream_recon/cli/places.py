@@ -9,7 +9,6 @@ before: so it knows of the last checkpoint whatever was interrupted.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from stream_recon.cli.bundles import sync_directory
+from stream_recon.cli.bundles import put_in_place
 from stream_recon.errors import InputError
 from stream_recon.ports import Place
 
@@ -67,11 +66,5 @@ class Places:
             "places": [[*place, offset] for place, offset in sorted(standing.places.items())],
             "floors": [[*place, chain, offset] for (place, chain), offset in sorted(standing.floors.items())],
         }
-        beside = self._path.with_suffix(".new")
-        with beside.open("wb") as file:
-            file.write(orjson.dumps({"topics": self._topics, "at": {**self._last, root.hex(): at}}) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-        sync_directory(self._path.parent)
+        put_in_place(self._path, orjson.dumps({"topics": self._topics, "at": {**self._last, root.hex(): at}}) + b"\n")
         self._last = {root.hex(): at}

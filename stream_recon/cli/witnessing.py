@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -23,7 +22,7 @@ from typing import Final
 from stream_recon.adapters.answering import Answering, Reply
 from stream_recon.audit.note import verifier
 from stream_recon.audit.witness import Witness, origin_hash
-from stream_recon.cli.bundles import cosigner, sync_directory, witness_line
+from stream_recon.cli.bundles import cosigner, put_in_place, witness_line
 from stream_recon.cli.keyfiles import read_key
 from stream_recon.cli.live import Screen, logged
 from stream_recon.cli.output import EXIT_FINE, shown_text
@@ -50,14 +49,7 @@ class Directory:
 
     def keep(self, origin: str, note: bytes) -> None:
         """Raises ``OSError``."""
-        path = self._path(origin)
-        beside = path.with_suffix(".new")
-        with beside.open("wb") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        sync_directory(self._place)
+        put_in_place(self._path(origin), note)
 
     def _path(self, origin: str) -> Path:
         return self._place / f"{origin_hash(origin)}{_SUFFIX}"
