@@ -34,10 +34,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import pyarrow as pa
 from pyarrow import fs
 
-from stream_recon.errors import CheckpointFailed, ConfigError
+from stream_recon.adapters.locations import FAILURES, OBJECTS, opened, reason
+from stream_recon.errors import CheckpointFailed
 from stream_recon.limits import CHECKPOINT_FORMAT, STATE_FORMAT
 from stream_recon.ports import Kept
 
@@ -49,9 +49,6 @@ LINGER_SECONDS: Final = 3600.0
 _ROUNDS: Final = 3
 _STREAMS: Final = 4
 _CHUNK: Final = 4 * 1024**2
-_OBJECTS: Final = frozenset({"s3", "gcs", "abfs"})
-"""Where a file is there when it is complete, and not before: elsewhere it is moved to its name."""
-_FAILURES: Final = (OSError, pa.ArrowException)
 _MANIFEST: Final = re.compile(r"([0-9]{20})-([0-9a-f]{64})\.json")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -106,16 +103,12 @@ class Checkpoints:
         self._hashes: dict[int, dict[tuple[object, ...], str]] = {}
         try:
             self._open()
-        except pa.ArrowInvalid as error:
-            raise ConfigError(
-                f"checkpoints.location: {_reason(error)}; write a directory, or a bucket such as s3://BUCKET/PATH?region=eu-central-1"
-            ) from error
         except OSError as error:  # the region of a bucket is asked for: that may work a little later
-            logger.warning("checkpoints: %s cannot be reached: %s", location, _reason(error))
+            logger.warning("checkpoints: %s cannot be reached: %s", location, reason(error))
 
     def _open(self) -> tuple[fs.FileSystem, str]:
         if self._opened is None:
-            self._opened = fs.FileSystem.from_uri(self._location)
+            self._opened = opened(self._location, "checkpoints.location")
         return self._opened
 
     # ---- writing -------------------------------------------------------------------------------------------------------
@@ -147,8 +140,8 @@ class Checkpoints:
         """What is not deleted now, is at the next turn."""
         try:
             shelf.tidy(self._owner | {"digest_partition": home}, self._keep, self._linger)
-        except _FAILURES as error:
-            logger.warning("checkpoints: nothing old can be deleted at %s: %s", self._location, _reason(error))
+        except FAILURES as error:
+            logger.warning("checkpoints: nothing old can be deleted at %s: %s", self._location, reason(error))
 
     def _measured(self, home: int, snapshot: Path) -> list[_File]:
         """The files with their checksums; those of tables, which are never changed, are kept in mind."""
@@ -182,8 +175,8 @@ class Checkpoints:
                     shutil.rmtree(into, ignore_errors=True)
                     into.mkdir(parents=True)
                     shelf.fetch(manifest.files, into)
-                except (_Unusable, *_FAILURES) as error:
-                    logger.warning("checkpoint %s is passed over: %s", listed.path, _reason(error))
+                except (_Unusable, *FAILURES) as error:
+                    logger.warning("checkpoint %s is passed over: %s", listed.path, reason(error))
                     shutil.rmtree(into, ignore_errors=True)
                 else:
                     return Kept(manifest.position, manifest.created)
@@ -219,7 +212,7 @@ class Checkpoints:
         """
         with self._failing("deleted from"):
             system, base = self._open()
-            own = f"{base.rstrip('/')}/{self._own}"
+            own = f"{base}/{self._own}"
             if system.get_file_info(own).type != fs.FileType.NotFound:
                 system.delete_dir(own)
 
@@ -231,14 +224,14 @@ class Checkpoints:
 
     def _shelf(self, home: int) -> _Shelf:
         system, base = self._open()
-        return _Shelf(system, f"{base.rstrip('/')}/{self._own}/{home}")
+        return _Shelf(system, f"{base}/{self._own}/{home}")
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (_Unusable, *_FAILURES) as error:
-            raise CheckpointFailed(f"checkpoints: {self._location} cannot be {what}: {_reason(error)}") from error
+        except (_Unusable, *FAILURES) as error:
+            raise CheckpointFailed(f"checkpoints: {self._location} cannot be {what}: {reason(error)}") from error
 
 
 class _Shelf:
@@ -246,7 +239,7 @@ class _Shelf:
 
     def __init__(self, system: fs.FileSystem, base: str) -> None:
         self._system = system
-        self._objects = system.type_name in _OBJECTS
+        self._objects = system.type_name in OBJECTS
         self._files = f"{base}/files"
         self._manifests = f"{base}/manifests"
 
@@ -384,7 +377,3 @@ def _other_version(what: str, expected: int, got: object) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).split("\n")[0]

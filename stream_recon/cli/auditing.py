@@ -19,6 +19,17 @@ Key = Annotated[
     ),
 ]
 
+CopyTo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOCATION", help="Copy the bundle there after each checkpoint: s3://BUCKET/PATH, gs://BUCKET/PATH, a directory."
+    ),
+]
+Witnesses = Annotated[
+    Path | None,
+    typer.Option("--policy", metavar="FILE", help="Ask the witnesses of this policy (those with a URL) to cosign, too."),
+]
+
 audit = typer.Typer(help="Prove what was certified: make bundles for auditors, and check them offline.", rich_markup_mode=None)
 keys = typer.Typer(help="The root key under which audit events are signed.", rich_markup_mode=None)
 
@@ -33,13 +44,15 @@ def export(
     ],
     bundle: Bundle,
     key: Key,
+    policy: Witnesses = None,
+    copy_to: CopyTo = None,
     prefix: Prefix = None,
     as_json: Json = False,
 ) -> None:
     """Sign certificates into a bundle that anybody can check, and end it with a checkpoint."""
     from stream_recon.cli import proving
 
-    raise typer.Exit(proving.export(where, bundle, key, prefix, as_json=as_json))
+    raise typer.Exit(proving.export(where, bundle, key, prefix, policy, copy_to, as_json=as_json))
 
 
 @audit.command()
@@ -53,16 +66,33 @@ def sign(
     every_events: Annotated[
         int, typer.Option(min=1, metavar="N", help="A checkpoint after so many entries, too.")
     ] = CHECKPOINT_ENTRIES,
-    policy: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Ask the witnesses of this policy (those with a URL) to cosign, too.")
-    ] = None,
+    policy: Witnesses = None,
+    copy_to: CopyTo = None,
     prefix: Prefix = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a checkpoint on stdout.")] = False,
 ) -> None:
     """Sign what the service says while it runs, until stopped; publish checkpoints to the topic PREFIX.checkpoints."""
     from stream_recon.cli import proving
 
-    raise typer.Exit(proving.sign(topologies, bundle, key, prefix, (every_events, every), policy, as_json=as_json))
+    raise typer.Exit(proving.sign(topologies, bundle, key, prefix, (every_events, every), policy, copy_to, as_json=as_json))
+
+
+@audit.command()
+def fetch(
+    location: Annotated[str, typer.Argument(metavar="LOCATION", help="Where --copy-to keeps a bundle.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The directory to bring it to; only what is new comes.")],
+    to_sign: Annotated[
+        bool,
+        typer.Option(
+            "--to-sign", help="For audit sign to go on, where its machine was lost: with what is under no checkpoint yet."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a bundle from a bucket, to check it there or to go on signing where its machine was lost."""
+    from stream_recon.cli import proving
+
+    raise typer.Exit(proving.fetch(location, bundle, ahead=to_sign, as_json=as_json))
 
 
 @audit.command()

@@ -195,6 +195,18 @@ def opened(
         InputError: the bundle does not hold, is another key's or is behind what was published; or another process adds to it.
         Undelivered: it could not be written.
     """
+    with held(bundle) as files:
+        yield Ledger(bundle, files, root, _resumed(bundle, files, root, newest), clock, seed, policy)
+
+
+@contextmanager
+def held(bundle: Path) -> Iterator[dict[str, BinaryIO]]:
+    """The files of a bundle, which are made if they are not there, to be read and added to by nobody else meanwhile.
+
+    Raises:
+        InputError: another process adds to it.
+        Undelivered: it could not be written; also for what is done meanwhile.
+    """
     try:
         bundle.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
@@ -203,7 +215,7 @@ def opened(
                 fcntl.flock(files[ENTRIES], fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise InputError(f"{bundle}: another process adds to this bundle; stop it, or wait until it is done") from error
-            yield Ledger(bundle, files, root, _resumed(bundle, files, root, newest), clock, seed, policy)
+            yield files
     except OSError as error:
         raise Undelivered(f"{bundle}: the bundle could not be written: {error.strerror or error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,12 @@ class Exported:
     checkpoint: bytes
 
 
-def export(results: Path, bundle: Path, root: Signer, *, clock: Clock, seed: Seed) -> Exported:
+def export(
+    results: Path, bundle: Path, root: Signer, *, clock: Clock, seed: Seed, send: Callable[[], None] = lambda: None
+) -> Exported:
     """Adds the events in ``results`` to the log in ``bundle``, which is made if it is not there, and makes a checkpoint.
 
-    ``clock`` gives seconds since the epoch, ``seed`` 32 octets by chance.
+    ``clock`` gives seconds since the epoch, ``seed`` 32 octets by chance; ``send`` is called when the bundle ends with it.
 
     Raises:
         InputError: results or bundle do not hold, or do not fit each other; nothing was signed.
@@ -44,6 +47,7 @@ def export(results: Path, bundle: Path, root: Signer, *, clock: Clock, seed: See
         except InputError as error:
             raise InputError(f"{error}; nothing was signed") from error
         note = _write(results, ledger)
+        send()
         return Exported(root.name, new, ledger.size, note)
 
 

@@ -16,6 +16,7 @@ from stream_recon.audit.follow import Chain
 from stream_recon.audit.note import Signer
 from stream_recon.audit.text import instant
 from stream_recon.audit.verify import Report
+from stream_recon.cli import copying
 from stream_recon.cli.bundles import policy_text, witness_line
 from stream_recon.cli.exporting import Exported
 from stream_recon.cli.exporting import export as from_files
@@ -59,17 +60,25 @@ def _print_key(root: Signer, *, as_json: bool) -> int:
     return EXIT_FINE
 
 
-def export(where: Sequence[Path], bundle: Path, key: str, prefix: str | None, *, as_json: bool) -> int:
+def export(
+    where: Sequence[Path], bundle: Path, key: str, prefix: str | None, policy: Path | None, copy_to: str | None, *, as_json: bool
+) -> int:
     """Adds to a bundle what ``replay`` left in a directory, or what the topics of a deployment hold. Raises ``ReconError``."""
     if where[0].is_dir() or not (where[0].exists() or where[0].suffix):
         if len(where) > 1 or prefix is not None:
             raise ConfigError("give one result directory, or topologies: --prefix is for topologies")
+        if policy is not None:
+            raise ConfigError(
+                "--policy: witnesses are asked about live topics, where a checkpoint is published before; leave it out"
+            )
         root = root_key(key)
-        done = from_files(where[0], bundle, root, clock=lambda: int(time.time()), seed=lambda: secrets.token_bytes(32))
+        send = (lambda: None) if copy_to is None else copying.Copied(copy_to, bundle).send
+        clock, seed = (lambda: int(time.time())), (lambda: secrets.token_bytes(32))
+        done = from_files(where[0], bundle, root, clock=clock, seed=seed, send=send)
     else:
         from stream_recon.cli import signing  # Kafka's client is loaded for topics only
 
-        done = signing.export(signing.Where(where, bundle, key, prefix))
+        done = signing.export(signing.Where(where, bundle, key, prefix, policy, copy_to))
     if as_json:
         print_json(_made(done) | {"bundle": str(bundle)})
     else:
@@ -85,11 +94,12 @@ def sign(
     prefix: str | None,
     pace: tuple[int, float],
     policy: Path | None,
+    copy_to: str | None,
     *,
     as_json: bool,
 ) -> int:
     """Signs what a deployment says, until it is stopped. ``pace``: entries and seconds between checkpoints; ``policy``: whose
-    witnesses are asked. Raises ``ReconError``.
+    witnesses are asked; ``copy_to``: where the bundle is copied to. Raises ``ReconError``.
     """
     from stream_recon.cli import signing
     from stream_recon.cli.live import Screen, logged
@@ -103,7 +113,19 @@ def sign(
     stop = Event()
     with Screen(terminal=False) as screen, logged(screen, "sign"), signals(stop.set):
         show = (lambda done: print_json(_made(done))) if as_json else lambda _: None
-        signing.sign(signing.Where(where, bundle, key, prefix, policy), signing.Pace(entries, seconds), show, stop.is_set)
+        signing.sign(
+            signing.Where(where, bundle, key, prefix, policy, copy_to), signing.Pace(entries, seconds), show, stop.is_set
+        )
+    return EXIT_FINE
+
+
+def fetch(location: str, bundle: Path, *, ahead: bool, as_json: bool) -> int:
+    """Brings a copy of a bundle from where it is kept. Raises ``ReconError``."""
+    new = copying.fetch(location, bundle, ahead=ahead)
+    if as_json:
+        print_json({"bundle": str(bundle), "new_bytes": new})
+    else:
+        print_text(f"{new:,} octets are new in {bundle}; check it by: stream-recon audit verify {bundle} --policy POLICY")
     return EXIT_FINE
 
 

@@ -5,6 +5,7 @@ A checkpoint is made in this order, so that whatever is interrupted leaves a bun
 1. entries and discrepancy events are synced       3. the note is published, by a transaction that fences other signers
 2. positions are written                           4. witnesses are asked; they hear of nothing that could still be cut off
                                                    5. the note is added to the bundle, or by the next one that opens it
+                                                   6. the bundle is copied to where it is wanted
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from stream_recon.audit.joining import Joined
 from stream_recon.audit.note import Signer
 from stream_recon.cli.bundles import Ledger, Told, opened
 from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
+from stream_recon.cli.copying import Copied
 from stream_recon.cli.cosigning import Witnesses, read_witnesses
 from stream_recon.cli.exporting import Exported
 from stream_recon.cli.places import Places, Standing
 from stream_recon.cli.rootkeys import root_key
 from stream_recon.config import load_topologies
-from stream_recon.errors import BrokerError, InputError, KeyServiceAway, LogError, ProofError, Unreachable
+from stream_recon.errors import BrokerError, InputError, KeyServiceAway, LogError, ProofError, Undelivered, Unreachable
 from stream_recon.limits import CHECKPOINT_ENTRIES
 from stream_recon.ports import Place, TopicInfo
 from stream_recon.service.job import Names
@@ -59,6 +61,8 @@ class Where:
     prefix: str | None = None
     policy: Path | None = None
     """Whose witnesses are asked."""
+    copy_to: str | None = None
+    """Where the bundle is copied to, after each checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,9 @@ def export(where: Where) -> Exported:
         ReconError: bundle and topics do not fit each other, a cluster does not answer, or another one signs.
     """
     with _signer(where, Pace(), lambda _: None) as signer:
-        return signer.to_the_end()
+        done = signer.to_the_end()
+    signer.raise_if_behind()
+    return done
 
 
 def sign(where: Where, pace: Pace, show: Show, stopped: Callable[[], bool]) -> None:
@@ -87,6 +93,7 @@ def sign(where: Where, pace: Pace, show: Show, stopped: Callable[[], bool]) -> N
     """
     with _signer(where, pace, show) as signer:
         signer.until(stopped)
+    signer.raise_if_behind()
 
 
 @contextmanager
@@ -98,6 +105,7 @@ def _signer(where: Where, pace: Pace, show: Show) -> Iterator[_Signer]:
     cluster.reach(REACH_SECONDS)
     there = _outputs(cluster, names)
     published = PublishedCheckpoints(cluster, names.checkpoints, root.name, names.signer)
+    copied = None if where.copy_to is None else Copied(where.copy_to, where.bundle)
     with ExitStack() as stack:
         ledger = stack.enter_context(_taken(where.bundle, root, published, None if asked is None else asked.text))
         places = Places(where.bundle, {name: info.id for name, info in there.items()})
@@ -106,7 +114,7 @@ def _signer(where: Where, pace: Pace, show: Show) -> Iterator[_Signer]:
         cosign: Told = _alone
         if asked is not None:
             cosign = stack.enter_context(closing(Witnesses(asked, where.bundle, ledger.mark))).cosigned
-        signer = _Signer(cluster, names, there, ledger, standing, places, published, cosign, root, pace, show)
+        signer = _Signer(cluster, names, there, ledger, standing, places, published, cosign, copied, root, pace, show)
         yield stack.enter_context(closing(signer))
 
 
@@ -157,6 +165,7 @@ class _Signer:
         places: Places,
         published: PublishedCheckpoints,
         cosign: Told,
+        copied: Copied | None,
         root: Signer,
         pace: Pace,
         show: Show,
@@ -171,6 +180,9 @@ class _Signer:
         """Bodies of which events are missing, and the ends of the topic of events since."""
         self._stopped: Callable[[], bool] = lambda: False
         self._new, self._shown, self._made = 0, 0, time.monotonic()
+        self._copied = copied
+        self._behind: Undelivered | None = None
+        """Why the copy of the bundle lacks the last checkpoint."""
         logger.info("%s: goes on after %d entries, in %d chains", root.name, ledger.size, len(ledger.chains))
 
     def _from(self, topic: str, standing: Standing) -> dict[Place, int]:
@@ -283,6 +295,8 @@ class _Signer:
 
     def _checkpoint(self) -> Exported:
         note = self._ledger.checkpoint(self._publish)
+        if self._copied is not None:
+            self._send(self._copied.send)
         self._made = time.monotonic()
         done = Exported(self._root.name, self._new - self._shown, self._ledger.size, note)
         self._shown = self._new
@@ -294,8 +308,25 @@ class _Signer:
     def _publish(self, note: bytes) -> bytes:
         standing = self._joined.standing(self._bodies.positions | self._events.positions)
         self._places.write(self._ledger.root, Standing(*standing))
+        if self._copied is not None:
+            self._send(self._copied.ahead)
         self._published.publish(note, self._stopped)
         return self._cosign(note)
+
+    def _send(self, send: Callable[[], None]) -> None:
+        """What cannot be sent goes with the next checkpoint."""
+        try:
+            send()
+        except Undelivered as error:
+            self._behind = error
+            logger.warning("%s; it is tried again with the next checkpoint", error)
+        else:
+            self._behind = None
+
+    def raise_if_behind(self) -> None:
+        """Raises ``Undelivered`` if the copy lacks the last checkpoint."""
+        if self._behind is not None:
+            raise self._behind
 
     def close(self) -> None:
         """Releases what it reads by."""

@@ -127,7 +127,7 @@ def parse_location(value: object) -> str:
         raise ValueError("is no URI; write a directory, or a bucket such as s3://BUCKET/PATH") from None
     if "@" in parts.netloc or any(re.search("key|secret|token|password|sig", name, re.IGNORECASE) for name in names):
         raise ValueError(
-            "holds credentials, which must not stand in a topology; remove them, and set AWS_ACCESS_KEY_ID and "
+            "holds credentials, which others would see here; remove them, and set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or what else the client of the bucket reads, in the environment"
         )
     if parts.scheme not in LOCATION_SCHEMES or (parts.scheme != "file" and not parts.netloc) or parts.fragment:

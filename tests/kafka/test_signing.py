@@ -225,6 +225,34 @@ def test_one_signer_at_a_time_and_one_history(
     assert (code, report["findings"]) == (0, [])
 
 
+def test_a_signer_that_is_killed_and_loses_its_bundle_goes_on_from_its_copy(
+    broker: Broker, table: Table, key: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    table.deployment.start()
+    location = tmp_path / "far" / "copy"
+    with table.busy(), signing(table.deployment.files, tmp_path, key, more=["--copy-to", str(location)]) as signer:
+        for _ in range(4):
+            signer.waits_until_signed(signer.entries() + 8)
+            signer.kill()
+            shutil.rmtree(signer.bundle)
+            assert run(["audit", "fetch", str(location), str(signer.bundle), "--to-sign"]) == 0
+            signer.start()
+        signer.waits_until_signed(signer.entries() + 8)
+        away = location.rename(tmp_path / "away")  # and a file in its place: nothing can be written
+        location.write_text("")
+        signer.waits_until_signed(signer.entries() + 8)
+        assert "cannot be written" in signer.log()
+        location.unlink()
+        away.rename(location)
+        signer.waits_until_signed(signer.entries() + 8)
+        signer.process.send_signal(signal.SIGTERM)
+        signer.ended(0, "stopping")
+    assert run(["audit", "fetch", str(location), str(tmp_path / "auditor")]) == 0
+    code, report = verify(tmp_path / "auditor", signer.bundle / "policy", capfd, "--kept", str(signer.bundle / "checkpoints"))
+    assert (code, report["findings"]) == (0, [])
+    assert [one.value for one in read(broker.bootstrap, [f"{table.deployment.prefix}.checkpoints"])] == signer.checkpoints()
+
+
 # ---- topics of which the test says what is in them -------------------------------------------------------------------------
 
 

@@ -101,7 +101,7 @@ def test_credentials_of_a_bucket_are_refused_and_not_shown(refused: Refused) -> 
         "s3://bucket?AWS_Session_Token=hunter2",
     ):
         (message,) = refused(f'checkpoints: {{location: "{location}"}}')
-        assert message.startswith("orders.yaml:15: checkpoints.location: holds credentials, which must not stand in a topology")
+        assert message.startswith("orders.yaml:15: checkpoints.location: holds credentials, which others would see here")
         assert "hunter2" not in message
 
 
