@@ -322,10 +322,11 @@ def test_witnesses_hear_of_nothing_that_is_not_published() -> None:
     nothing = SimpleNamespace(positions={}, root=b"", standing=lambda _: ({}, {}), write=lambda *_: done.append("positions"))
     signer._joined = signer._bodies = signer._events = signer._ledger = signer._places = nothing  # type: ignore[assignment]
     signer._stopped, signer._cosign = lambda: False, cosign
+    signer._copied = SimpleNamespace(ahead=lambda: done.append("copy"))  # type: ignore[assignment]
     signer._published = SimpleNamespace(publish=fenced)  # type: ignore[assignment]
     with pytest.raises(Fenced):
         signer._publish(b"note\n")
-    assert done == ["positions", "publish"]
+    assert done == ["positions", "copy", "publish"]
     signer._published = SimpleNamespace(publish=lambda *_: done.append("publish"))  # type: ignore[assignment]
     assert signer._publish(b"note\n") == b"note\nline"
-    assert done[2:] == ["positions", "publish", "cosign"]
+    assert done[3:] == ["positions", "copy", "publish", "cosign"]
