@@ -42,6 +42,10 @@ class Generation:
     ended: bool = False
 
 
+_BESIDE: Final = frozenset({"suspended", "started", "stopped"})
+"""What changes nothing of what is certified: windows that are passed over are, as inconclusive."""
+
+
 @dataclass(slots=True)
 class Chain:
     """A chain as far as it was taken. ``number``: of its generation, as far as it says; ``rests``: it has no part in that one."""
@@ -109,7 +113,7 @@ class Certified:
             self.stalled.pop((topology, body["side"]), None)
         elif kind == "schema_drift":
             self.drifted.setdefault((topology, target), set()).update(f"{body['side']}.{c}" for c in body["columns"])
-        elif kind != "suspended":
+        elif kind not in _BESIDE:
             raise ProofError(f"{name}, seq {seq}: this version knows no events of type {kind!r}")
 
     def _window(self, now: Generation, body: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from stream_recon.adapters.kafka.table import Table
 from stream_recon.adapters.kafka.topics import Topics, digest_log, events, record, table
 from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
 from stream_recon.cli.schemas import book_of, ids_in_headers
+from stream_recon.cli.who import who
 from stream_recon.cli.wire import check_fit
 from stream_recon.config.scalars import did_you_mean
 from stream_recon.errors import BrokerError, Fenced, LogError, Unreachable
@@ -144,9 +145,9 @@ class Deployment:
 
     # ---- shares --------------------------------------------------------------------------------------------------------
 
-    def open(self, digest_partitions: int, *, rebuild: bool = False) -> tuple[Opened, ...]:
-        """Every topology's share of the log: taken up as it was opened, or opened now (``rebuild``: anew). One that has no
-        message yet is left out: it can be opened when it has.
+    def open(self, digest_partitions: int, *, rebuild: bool = False, reason: str | None = None) -> tuple[Opened, ...]:
+        """Every topology's share of the log: taken up as it was opened, or opened now (``rebuild``: anew, for a ``reason``). One
+        that has no message yet is left out: it can be opened when it has.
 
         Raises:
             ConfigError: it was opened with other settings, or its columns do not fit.
@@ -159,19 +160,20 @@ class Deployment:
                 self._amend(shares, plan, _opened(there[plan.name]))
             else:
                 try:
-                    self._open(shares, plan, digest_partitions, rebuild=rebuild)
+                    self._open(shares, plan, digest_partitions, rebuild=rebuild, reason=reason)
                 except NothingYet as error:
                     logger.warning("%s; waits for one", error)
         there = shares.read()
         return tuple(taken_up(plan, _opened(there[plan.name])) for plan in self.plans if plan.name in there)
 
-    def _open(self, shares: Table, plan: TopologyPlan, digest_partitions: int, *, rebuild: bool) -> None:
+    def _open(self, shares: Table, plan: TopologyPlan, digest_partitions: int, *, rebuild: bool, reason: str | None) -> None:
         def decide(there: bytes | None) -> Decided | None:
             if there is not None and not rebuild:  # somebody was quicker
                 return None
             generation = 1 if there is None else _opened(there).generation + 1
             opened = self.found(plan, min(plan.parallelism or digest_partitions, digest_partitions), generation)
-            message = encode(opened.layout.opened(opened.parallelism, generation, plan.max_buffer))
+            record = opened.layout.opened(opened.parallelism, generation, plan.max_buffer)
+            message = encode(replace(record, by=who(self.cluster.settings), reason=reason))
             commits: dict[str, tuple[Cluster, dict[Place, Commit]]] = {}
             for side in plan.sides:
                 cluster = cluster_of(side.kafka)
@@ -197,7 +199,7 @@ class Deployment:
             if there is None:
                 return None
             now = _opened(there)
-            message = encode(replace(now, max_buffer=plan.max_buffer))
+            message = encode(replace(now, max_buffer=plan.max_buffer, by=who(self.cluster.settings)))
             return message, [(home, message) for home in range(now.parallelism)], []
 
         self._write(shares, plan.name, decide)

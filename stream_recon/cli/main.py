@@ -145,11 +145,16 @@ def status(topologies: Topologies, prefix: Prefix = None, as_json: Json = False)
 
 
 @commands.command()
-def rebuild(topologies: Topologies, prefix: Prefix = None, as_json: Json = False) -> None:
+def rebuild(
+    topologies: Topologies,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the audit: a change, a ticket.")] = None,
+    prefix: Prefix = None,
+    as_json: Json = False,
+) -> None:
     """Begin topologies anew under changed settings: everything is read again. Their workers must be stopped."""
     from stream_recon.cli import upkeep
 
-    raise typer.Exit(upkeep.rebuild(topologies, prefix, as_json=as_json))
+    raise typer.Exit(upkeep.rebuild(topologies, prefix, reason, as_json=as_json))
 
 
 @commands.command()

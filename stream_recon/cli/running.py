@@ -19,7 +19,7 @@ from stream_recon.adapters.kafka.client import RUN_HEADER
 from stream_recon.adapters.kafka.table import Table
 from stream_recon.adapters.kafka.topics import Topics
 from stream_recon.adapters.kafka.writer import KafkaWriter
-from stream_recon.cli import collecting
+from stream_recon.cli import acts, collecting
 from stream_recon.cli.clusters import cluster_of
 from stream_recon.cli.deployment import Deployment, removed
 from stream_recon.cli.live import Screen, logged
@@ -28,7 +28,7 @@ from stream_recon.cli.stopping import signals
 from stream_recon.cli.supervisor import Report, Supervisor
 from stream_recon.cli.worker import Task
 from stream_recon.config import load_topologies
-from stream_recon.errors import ConfigError, StateError, Unreachable
+from stream_recon.errors import BrokerError, ConfigError, StateError, Undelivered, Unreachable
 from stream_recon.limits import MEMORY_BYTES
 from stream_recon.model.digest import End, encode
 from stream_recon.model.memory import Memory
@@ -156,6 +156,7 @@ class _Service:
         with _held(state):
             opened = self._deployment.open(partitions)
             self._start(opened, state, self._options.stages)
+            self._say("started", opened)
             with signals(self.stop), self._metrics():
                 try:
                     while not self._stop:
@@ -165,6 +166,7 @@ class _Service:
                     logger.info("stopping: what was read is written and committed first")
                 finally:
                     self._supervisor.stop()
+                    self._say("stopped", opened)
         return EXIT_FAILED if self._stopped else EXIT_FINE
 
     def _metrics(self) -> AbstractContextManager[object]:
@@ -190,10 +192,19 @@ class _Service:
         except Unreachable as error:
             logger.warning("%s", error)
             return opened
+        before = {share.layout.plan.name for share in opened}
         if len(now) > len(opened) and "normalise" in self._options.stages:
             self._supervisor.stop([n for n in self._supervisor.pids if n.startswith("normalise")])
             self._start(now, state, ["normalise"])
+        self._say("started", tuple(share for share in now if share.layout.plan.name not in before))
         return now
+
+    def _say(self, act: str, opened: Sequence[Opened]) -> None:
+        """Has it stand in the audit of every topology. Where the log cannot be written now, the service runs all the same."""
+        try:
+            acts.say(self._deployment.cluster, self._names.digests, act, self._options.stages, opened)
+        except (BrokerError, Undelivered) as error:
+            logger.warning("the audit will not say that this was %s: %s", act, error)
 
     def stop(self) -> None:
         """Asks for the end."""

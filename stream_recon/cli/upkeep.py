@@ -30,15 +30,16 @@ SESSION_SECONDS: Final = 50.0
 _PAUSE_SECONDS: Final = 5.0
 
 
-def rebuild(paths: Sequence[Path], prefix: str | None, *, as_json: bool) -> int:
+def rebuild(paths: Sequence[Path], prefix: str | None, reason: str | None, *, as_json: bool) -> int:
     """Begins the topologies' shares of the log anew, under their settings as they are now; everything is read again.
+    ``reason``: for the audit.
 
     Raises:
         ReconError: workers still run, a cluster does not answer, or the topologies do not fit their topics.
     """
     deployment = _stopped(load_topologies(paths, prefix))
     logging.getLogger("stream_recon").addHandler(_Said())
-    opened = deployment.open(deployment.prepare(), rebuild=True)
+    opened = deployment.open(deployment.prepare(), rebuild=True, reason=reason)
     result = {share.layout.plan.name: share.generation for share in opened}
     if as_json:
         print_json({"generations": result})

@@ -31,6 +31,7 @@ from stream_recon.engine.suspension import SUSPENDED, Suspension, drained_to, wh
 from stream_recon.engine.terms import Event, Marks, Memory, Rules
 from stream_recon.lifecycle.states import Difference, Discrepancy, Kind, Status, differs
 from stream_recon.limits import FOLD_WINDOWS, STORE_BATCH_KEYS, WHOLE_SLICES
+from stream_recon.model.digest import Open
 from stream_recon.model.versions import identity
 
 _COUNTS = (
@@ -295,14 +296,14 @@ class Pair:
 
     # ---- a newer generation ----------------------------------------------------------------------------------------------
 
-    def rebuilt(self, generations: tuple[int, int], rules: str | None, configuration: str, appended: int) -> Iterator[Event]:
-        """What is said when a newer generation of the share begins: what is open is dismissed, then the chain says so. ``rules``:
-        under which the chain goes on (None: it does not).
+    def rebuilt(self, generation: int, opened: Open, rules: str | None, appended: int) -> Iterator[Event]:
+        """What is said when a newer generation of the share is ``opened``: what is open is dismissed, then the chain says so.
+        ``rules``: under which the chain goes on (None: it does not).
         """
         yield from self._dismissals(appended)
         again = root(e.body for e in self._dismissals(appended))
         dismissed = len(self.open), again.hex()
-        yield self.saying.rebuilt(self.memory, generations, rules, configuration, dismissed, appended)
+        yield self.saying.rebuilt(self.memory, generation, opened, rules, dismissed, appended)
 
     def _dismissals(self, appended: int) -> Iterator[Event]:
         """One event for each open discrepancy, in order of key id, with what stood when the last window was closed. Made as they

@@ -1,11 +1,12 @@
 """What a pair says, as bodies: one for each step of a discrepancy's life, one certificate for each window or run of windows, and
-what else its chain has to hold: that it was rebuilt, that a side is stalled or its schema drifts.
+what else its chain has to hold: that it was rebuilt, that a side is stalled or its schema drifts, that the service was
+started or stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,12 @@ from stream_recon.engine.events import dumps, instant, shown_key
 from stream_recon.engine.suspension import SUSPENDED, Suspension
 from stream_recon.engine.terms import Event, Marks, Memory, Rules
 from stream_recon.lifecycle.states import Discrepancy, Status
-from stream_recon.model.digest import Flag
+from stream_recon.model.digest import Act, Flag, Open
 from stream_recon.model.versions import State, shown_hash
 
 _EMPTY = root([]).hex()
 NOTHING = {"root": _EMPTY, "events_root": _EMPTY}
 """The roots of a window in which nothing was compared and nothing said."""
-
-"""The status of what is open no longer although nobody found it equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,26 +167,22 @@ class Saying:
         return {"from": instant(held.first * window), "to": instant(held.until * window)}
 
     def rebuilt(
-        self,
-        memory: Memory,
-        generations: tuple[int, int],
-        rules: str | None,
-        configuration: str,
-        dismissed: tuple[int, str],
-        appended: int,
+        self, memory: Memory, generation: int, opened: Open, rules: str | None, dismissed: tuple[int, str], appended: int
     ) -> Event:
-        """The chain's last word in a generation. ``rules`` and ``configuration`` are those of the next one; ``dismissed``: how
-        many discrepancies, and the root over their events.
+        """The chain's last word in a ``generation``. ``opened`` and ``rules`` are those of the next one; ``dismissed``: how many
+        discrepancies, and the root over their events.
         """
         content = {
             "topology": self._rules.topology,
             "source": self._rules.source,
             "target": self._rules.target,
-            "generation": {"from": generations[0], "to": generations[1]},
+            "generation": {"from": generation, "to": opened.generation},
             "rules": rules,
-            "configuration": configuration,
+            "configuration": opened.configuration,
             "dismissed": dismissed[0],
             "events_root": dismissed[1],
+            "by": None if opened.by is None else asdict(opened.by),
+            "reason": opened.reason,
             "time": instant(appended * 1000),
         }
         return self._linked(memory, "rebuilt", content)
@@ -212,6 +207,16 @@ class Saying:
             "time": instant(appended * 1000),
         }
         return self._linked(memory, "schema_drift", content)
+
+    def act(self, memory: Memory, record: Act, appended: int) -> Event:
+        """The service was started or stopped."""
+        content = {
+            "topology": self._rules.topology,
+            "stages": list(record.stages),
+            "by": asdict(record.by),
+            "time": instant(appended * 1000),
+        }
+        return self._linked(memory, record.act, content)
 
     def _linked(self, memory: Memory, type_: str, content: Mapping[str, Any]) -> Event:
         """The next event of the chain that ``memory`` holds."""

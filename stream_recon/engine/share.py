@@ -22,7 +22,7 @@ from stream_recon.engine.saying import Part
 from stream_recon.engine.terms import Event, Marks, Rules, Standing
 from stream_recon.engine.upstream import Known
 from stream_recon.errors import LogError
-from stream_recon.model.digest import Block, Drift, End, Feed, Flag, Lift, Open, Partition, Range, Stall
+from stream_recon.model.digest import Act, Block, Drift, End, Feed, Flag, Lift, Open, Partition, Range, Stall
 from stream_recon.model.digest import Pair as PairRecord
 from stream_recon.model.messages import Upstream
 from stream_recon.model.versions import from_digest, key_halves
@@ -120,7 +120,7 @@ class Share:
 
     # ---- records -------------------------------------------------------------------------------------------------------
 
-    def fold(self, record: Block | Lift | Partition | Stall | Drift | End, appended: int) -> Iterator[Event]:
+    def fold(self, record: Block | Lift | Partition | Stall | Drift | Act | End, appended: int) -> Iterator[Event]:
         """One record; ``appended`` is its append time (ms). What follows from it is worked out as it is taken, to its end.
 
         Raises:
@@ -132,6 +132,8 @@ class Share:
             return self._stall(record, appended)
         if isinstance(record, Drift):
             return self._drift(record, appended)
+        if isinstance(record, Act):
+            return self._act(record, appended)
         if isinstance(record, Block):
             self._block(record)
         elif isinstance(record, Lift):
@@ -339,12 +341,16 @@ class Share:
             pair = self.seats[feed][0].pair
             yield pair.saying.drift(pair.memory, self.sides[feed], new, appended)
 
-    def rebuilt(self, by: Open, appended: int) -> Iterator[Event]:
+    def _act(self, record: Act, appended: int) -> Iterator[Event]:
+        """Said in the chain of the topology's first pair."""
+        pair = self.pairs[0]
+        yield pair.saying.act(pair.memory, record, appended)
+
+    def rebuilt(self, opened: Open, appended: int) -> Iterator[Event]:
         """What is said when a newer generation begins: pair by pair what is open is dismissed, and the chain says so."""
-        after = {pair.target: pair.rules for pair in _here(by, self.home)}
-        generations = self.opened.generation, by.generation
+        after = {pair.target: pair.rules for pair in _here(opened, self.home)}
         for pair in self.pairs:
-            yield from pair.rebuilt(generations, after.get(pair.rules.target), by.configuration, appended)
+            yield from pair.rebuilt(self.opened.generation, opened, after.get(pair.rules.target), appended)
 
     @property
     def chains(self) -> dict[str, Head]:

@@ -140,12 +140,25 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class By:
+    """Who does something to a deployment, as the process knows itself: ``user`` of its system, ``host``, ``principal`` that its
+    Kafka settings name (null: none), ``version`` of stream_recon.
+    """
+
+    user: str
+    host: str
+    principal: str | None
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """How a digest partition's share of a topology begins: everything that shapes answers.
 
     A higher ``generation`` begins the share anew; each other record belongs to the generation that it names. ``max_buffer``:
     octets of rows that a pair may keep of windows still open, in all digest partitions together (0: any number). It alone may
-    change within a generation, by the same record with another value.
+    change within a generation, by the same record with another value. ``by`` and ``reason``: who wrote this record, and why; they
+    shape nothing.
     """
 
     topology: str
@@ -160,10 +173,16 @@ class Open:
     pairs: tuple[Pair, ...]
     generation: int = 1
     max_buffer: int = 0
+    by: By | None = None
+    reason: str | None = None
 
     def same(self, other: Open) -> bool:
-        """Whether both open the same share, whatever it may keep."""
-        return replace(self, max_buffer=0) == replace(other, max_buffer=0)
+        """Whether both open the same share, whatever it may keep and whoever wrote it."""
+        return self._shape == other._shape
+
+    @property
+    def _shape(self) -> Open:
+        return replace(self, max_buffer=0, by=None, reason=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +260,17 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """``run`` was ``started`` or ``stopped``, with these ``stages``. Shapes no verdict, so it stands in one digest partition."""
+
+    topology: str
+    act: str
+    stages: tuple[str, ...]
+    by: By
+    generation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """End of input: every watermark of the topology goes to infinity, once."""
 
@@ -248,7 +278,7 @@ class End:
     generation: int = 1
 
 
-Record = Open | Block | Lift | Partition | Stall | Drift | End
+Record = Open | Block | Lift | Partition | Stall | Drift | Act | End
 _KINDS: dict[type, str] = {
     Open: "open",
     Block: "block",
@@ -256,6 +286,7 @@ _KINDS: dict[type, str] = {
     Partition: "partition",
     Stall: "stall",
     Drift: "drift",
+    Act: "act",
     End: "end",
 }
 _META = b"stream_recon"
@@ -303,6 +334,7 @@ def decode(message: bytes) -> Record:
     if kind == "open":
         header["feeds"] = tuple(_feed(f) for f in header["feeds"])
         header["pairs"] = tuple(Pair(**{**p, "keys": tuple(p["keys"])}) for p in header["pairs"])
+        header["by"] = None if header.get("by") is None else By(**header["by"])
         return Open(**header)
     if kind == "lift":
         return Lift(**header)
@@ -312,6 +344,8 @@ def decode(message: bytes) -> Record:
         return Stall(**header)
     if kind == "drift":
         return Drift(**{**header, "columns": tuple(header["columns"])})
+    if kind == "act":
+        return Act(**{**header, "stages": tuple(header["stages"]), "by": By(**header["by"])})
     if kind == "end":
         return End(**header)
     raise LogError(f"digest log: expected one of {', '.join(_KINDS.values())}, got a record of kind {kind!r}")

@@ -6,7 +6,7 @@ Each check returns what is wrong, in words; the expectations are worked out from
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import orjson
@@ -14,7 +14,7 @@ import orjson
 from stream_recon.audit.chain import body_hash
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.summary import accounting
-from stream_recon.model.digest import Drift, End, Flag, Record, Stall, Undecodable
+from stream_recon.model.digest import Act, By, Drift, End, Flag, Record, Stall, Undecodable
 from stream_recon.sim.disk import MemoryStore
 from tests.laws.expect import tree
 from tests.laws.records import (
@@ -90,6 +90,8 @@ def rebuild(room: Path) -> list[str]:
             "configuration": "new",
             "dismissed": 2,
             "events_root": tree(bodies[place - 2 : place]).hex(),
+            "by": None,
+            "reason": None,
             "time": stamp(3 * S),
         },
     )
@@ -380,6 +382,36 @@ def drifted(room: Path) -> list[str]:
     return wrong
 
 
+# ---- who did what ----------------------------------------------------------------------------------------------------------
+
+
+def acted(room: Path) -> list[str]:
+    """Each start and stop is said, and no window closes or changes by it; a rebuild says who began it, and why."""
+    somebody, other = By("ops", "recon-0", "User:recon", "0.1.0"), By("1000", "recon-1", None, "0.2.0")
+    records = (
+        Act("hand", "started", ("normalise", "reconcile"), somebody),
+        Act("hand", "stopped", ("reconcile",), other),
+        Act("hand", "stopped", ("reconcile",), other),
+    )
+    events = heard(*FIRST, *records, replace(opened(generation=2), by=other, reason="CHG-7"), End("hand", 2))
+    want: list[Json] = [
+        {
+            "type": record.act,
+            "chain": "hand/t/0",
+            "topology": "hand",
+            "stages": list(record.stages),
+            "by": asdict(record.by),
+            "time": stamp((len(FIRST) + n) * S),
+        }
+        for n, record in enumerate(records)
+    ]
+    found = [{k: v for k, v in e.items() if k not in {"seq", "prev"}} for e in of_type(events, "started", "stopped")]
+    wrong = list(differ("said", found, want))
+    wrong += differ("rebuilt", [(e["by"], e["reason"]) for e in of_type(events, "rebuilt")], [(asdict(other), "CHG-7")])
+    wrong += differ("windows", windows(heard(*FIRST, *records, End("hand"))), windows(heard(*FIRST, End("hand"))))
+    return wrong
+
+
 Check = Callable[[Path], list[str]]
 LIVE: dict[str, Check] = {
     "a rebuild": rebuild,
@@ -394,4 +426,5 @@ LIVE: dict[str, Check] = {
     "dead letters below a floor": floor_of_letters,
     "a stalled side": stalled,
     "a column that appears": drifted,
+    "a start and a stop": acted,
 }

@@ -15,7 +15,7 @@ from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.summary import Tally
 from stream_recon.engine.terms import Event
 from stream_recon.errors import LogError
-from stream_recon.model.digest import Block, End, Flag, Lift, Open, Partition, Range, Record, Stall
+from stream_recon.model.digest import Act, Block, By, End, Flag, Lift, Open, Partition, Range, Record, Stall
 from stream_recon.sim.disk import MemoryStore
 from tests.laws.drive import Drive
 from tests.laws.expect import tree
@@ -380,9 +380,12 @@ def test_the_page_names_what_a_chain_says_beside_certificates() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs/spec/verdicts.md").read_text(encoding="utf-8")
     section = page.split("\n## 7. ")[1]
     stall = Stall("hand", "t", None, 1, False, 2)
-    said = [orjson.loads(e.body) for e in told(timed([*FIRST, opened(generation=2), stall, replace(stall, resumed=True)]))]
-    for heading, types in (("field", ["rebuilt"]), ("member", ["stalled", "resumed"])):
-        lines = section.split(f"| {heading} |")[1].split("\n\n", maxsplit=1)[0].splitlines()[2:]
+    act = Act("hand", "started", ("reconcile",), By("u", "h", None, "1"), 2)
+    records = [*FIRST, opened(generation=2), stall, replace(stall, resumed=True), act]
+    said = [orjson.loads(e.body) for e in told(timed(records))]
+    for types in (["rebuilt"], ["stalled", "resumed"], ["started"]):
+        table = section.split(f"**`{types[0]}`")[1].split("|---|---|\n")[1]
+        lines = table.split("\n\n", maxsplit=1)[0].splitlines()
         documented = [name for line in lines for name in re.findall(r"`([^`]+)`", line.split("|")[1])]
         bodies = of_type(said, *types)
         assert [e["type"] for e in bodies] == types

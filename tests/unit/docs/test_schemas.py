@@ -33,7 +33,14 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, A
         bodies[topic].append(json.loads(body))
         return Event(topic, key, body)
 
-    scenarios: list[Callable[[Path], object]] = [live.rebuild, live.stalled, live.drifted, live.recreated, live.zombie]
+    scenarios: list[Callable[[Path], object]] = [
+        live.rebuild,
+        live.stalled,
+        live.drifted,
+        live.acted,
+        live.recreated,
+        live.zombie,
+    ]
     with patch.object(saying, "Event", told):
         for scenario in scenarios:
             scenario(tmp_path_factory.mktemp("room"))

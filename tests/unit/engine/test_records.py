@@ -12,7 +12,9 @@ import pytest
 
 from stream_recon.errors import LogError
 from stream_recon.model.digest import (
+    Act,
     Block,
+    By,
     Drift,
     End,
     Feed,
@@ -33,8 +35,10 @@ PAGE = (Path(__file__).resolve().parents[3] / "docs/spec/digest-log.md").read_te
 FEED = Feed("s", "source", (("a.b", "id", 0, 7),), "log", "complete", ("Ä", "id", "total"))
 OPEN = Open("t", "source", 10, 5, 1, 99, 4, "c0ffee", (FEED,), (Pair("x", "s", "y", "abba", ("id",), 2),), 3)
 RANGE = Range("s", "a.b", "id", 0, 7, 9, None, 1, None, 2, False, None, undecodable=(Undecodable(8, 1, 2),), schemas=("4", "7"))
+BY = By("ops", "recon-0", None, "0.1.0")
 RECORDS: list[Record] = [
     OPEN,
+    replace(OPEN, by=BY, reason="CHG-7"),
     replace(OPEN, generation=1),
     Block("t", (RANGE,), pa.RecordBatch.from_pylist([], schema=digest_schema(1)), generation=3),
     Lift("t", "s", "a.b", "id", 0, 9, 12, 3),
@@ -42,6 +46,7 @@ RECORDS: list[Record] = [
     Stall("t", "s", 12, 5, False, 3),
     Stall("t", "s", None, 0, True),
     Drift("t", "s", ("colour", "Ä"), 3),
+    Act("t", "started", ("normalise", "reconcile"), BY, 3),
     End("t", 3),
 ]
 
@@ -59,7 +64,7 @@ def test_columns_as_resolved_are_in_the_log() -> None:
     assert Feed("s", "source", (), "log", "complete").columns == ()
 
 
-@pytest.mark.parametrize("cls", [Open, Block, Lift, Partition, Stall, Drift, End])
+@pytest.mark.parametrize("cls", [Open, Block, Lift, Partition, Stall, Drift, Act, End])
 def test_every_record_names_its_generation_and_is_of_the_first_unless_told(cls: type) -> None:
     (generation,) = [f for f in fields(cls) if f.name == "generation"]
     assert generation.default == 1
@@ -71,7 +76,7 @@ def test_an_unknown_kind_is_refused_with_the_ones_that_are_known() -> None:
     with pa.ipc.new_stream(sink, schema):
         pass
     with pytest.raises(
-        LogError, match="expected one of open, block, lift, partition, stall, drift, end, got a record of kind 'nap'"
+        LogError, match="expected one of open, block, lift, partition, stall, drift, act, end, got a record of kind 'nap'"
     ):
         decode(bytes(sink.getvalue()))
 
