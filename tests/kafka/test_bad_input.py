@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -381,7 +382,7 @@ def test_a_rebuild_finds_again_under_changed_settings_and_a_reset_forgets_all(wo
 
     checkpoints = world.place / "kept"
     changed = world.topology(compare={"ignore": ["v"]}, checkpoints={"location": str(checkpoints)})
-    result = here("rebuild", changed, "--json").ended(0)
+    result = here("rebuild", changed, "--reason", "v is written by nobody", "--json").ended(0)
     assert json.loads(result.stdout) == {"generations": {"x": 2}}
     second = world.start(changed)
     until(lambda: len(world.of("opened")) == 3)
@@ -389,6 +390,10 @@ def test_a_rebuild_finds_again_under_changed_settings_and_a_reset_forgets_all(wo
     assert [key for key, _, status in world.of() if status == "dismissed"] == [9, 10]
     assert [key for key, _, status in world.of() if status == "opened"] == [9, 9, 10]
     world.said_once()
+    acts = [body for body in world.events("audit") if body["type"] in {"started", "stopped", "rebuilt"} and "by" in body]
+    assert [body["type"] for body in acts if body["type"] != "rebuilt"] == ["started", "stopped", "started"]
+    assert {body["reason"] for body in acts if body["type"] == "rebuilt"} == {"v is written by nobody"}
+    assert {body["by"]["host"] for body in acts} == {socket.gethostname()}
 
     logs = [world.topic_id(f"{world.prefix}.digests"), "of-another-log"]
     mine, another = (checkpoints / world.prefix / str(log) / "0" / "files" for log in logs)

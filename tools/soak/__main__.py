@@ -178,7 +178,7 @@ class Soak:
         options = {name: value for name, value in vars(self._options).items() if name not in {"out", "write"}}
         planted = self._table.planted
         said = Counter(o.body["status"] for o in outputs if o.topic == OUTPUTS[0])
-        audit = [o.body["chain"] for o in outputs if o.topic == OUTPUTS[1]]
+        audit = [o.body["chain"] for o in outputs if o.topic == OUTPUTS[1] and o.body["type"] == "window"]
         samples = self._watch.samples.as_json()
         warm_up = min(self._options.warm_up * 60, seconds / 3)
         log = "\n".join(run.log.read_text(encoding="utf-8") for run in self._runs)
