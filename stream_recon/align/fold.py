@@ -258,11 +258,16 @@ def _newest(known: Sequence[Version], cuts: Sequence[Truncate]) -> list[Truncate
     """By event time: the truncates that are newer than what stands when they take part (docs/decisions/0011)."""
     known, out = list(known), []
     for cut in sorted(cuts, key=lambda c: (c.time, c.rank, c.offset)):
-        before = [v.t for v in known if v.time < cut.time]
-        if before and max(before) < cut.t:
+        before = [v for v in known if v.time < cut.time or (v.time == cut.time and _in_front(v, cut))]
+        if before and all(v.t < cut.t or (v.t == cut.t and _in_front(v, cut)) for v in before):
             out.append(cut)
             known.append(cut.version())
     return out
+
+
+def _in_front(version: Version, cut: Truncate) -> bool:
+    """Which of two stands first in their partition, where times do not say it."""
+    return version.part == cut.part and version.offset < cut.offset and not version.flags & Flag.MARK
 
 
 def unpack(record: np.void, rank: Sequence[int]) -> Version:

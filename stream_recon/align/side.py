@@ -46,6 +46,14 @@ class SideRules:
     large: int
 
 
+@dataclass(frozen=True, slots=True)
+class Early:
+    """A key of which a row with a later time stands in front of ``cuts``, by offset. ``text``: its canonical text."""
+
+    text: bytes
+    cuts: list[Truncate] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class Side:
     """Rows by piece, truncates, holes and the loading stretch of one side of a pair."""
@@ -70,7 +78,7 @@ class Side:
     top: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     size: int = 0
     """Octets that the rows take in the store."""
-    _early: dict[tuple[int, int], list[Truncate]] | None = None
+    _early: dict[tuple[int, int], Early] | None = None
 
     # ---- rows in -------------------------------------------------------------------------------------------------------
 
@@ -234,11 +242,11 @@ class Side:
             out[left] = hit & (behind | piece.odd[place])
         return out
 
-    def cut_early(self) -> dict[tuple[int, int], list[Truncate]]:
+    def cut_early(self) -> dict[tuple[int, int], Early]:
         """Truncates that are to fall on keys whose earlier version, by offset, has a later time: by key, open truncates only."""
         if self._early is not None:
             return self._early
-        out: dict[tuple[int, int], list[Truncate]] = {}
+        out: dict[tuple[int, int], Early] = {}
         for cut in self.open_truncates(FOREVER):
             for number, segments in self.segments.items():
                 for rows in (
@@ -247,7 +255,8 @@ class Side:
                     version = rows.version
                     before = (version["part"] == cut.part) & (version["offset"] < cut.offset) & (version["time"] >= cut.time)
                     for i in np.flatnonzero(before & ((version["flags"] & Flag.MARK) == 0)):
-                        out.setdefault((int(rows.high[i]), int(rows.low[i])), []).append(cut)
+                        key = int(rows.high[i]), int(rows.low[i])
+                        out.setdefault(key, Early(rows.text[int(i)].as_py())).cuts.append(cut)
         self._early = out
         return out
 

@@ -49,7 +49,8 @@ class KeyHistory:
     def __init__(self, side: Side, base: np.void, high: int, low: int, until: int) -> None:
         self._side = side
         self._base = None if base["state"] == State.NEVER else unpack(base, side.rank)
-        self._early = [] if not side.truncates else side.cut_early().get((high, low), [])
+        early = side.cut_early().get((high, low)) if side.truncates else None
+        self._early = [] if early is None else early.cuts
         self._rows = [v for v in side.history(high, low, side.reads_to(until)) if v.time < until]
 
     def steps(self, before: int) -> list[Step]:

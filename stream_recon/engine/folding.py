@@ -10,7 +10,7 @@ from stream_recon.align.fold import pack
 from stream_recon.align.pieces import Words
 from stream_recon.align.side import NEVER, Left, Side
 from stream_recon.engine.base import BaseState
-from stream_recon.engine.closing import Closer, Keys, standing, union
+from stream_recon.engine.closing import Closer, Keys, halves, standing, union
 from stream_recon.engine.exact import KeyHistory
 from stream_recon.engine.keep import PairStore
 from stream_recon.limits import STORE_BATCH_KEYS
@@ -49,6 +49,7 @@ def _keys(part: Closer, ends: tuple[int, int], before: tuple[int, int]) -> list[
     keys = [(p.high, p.low) for side, end in zip(sides, ends, strict=True) for p in side.pieces(None, end)]
     if any(side.open_truncates(to) for side, to in zip(sides, before, strict=True)):
         keys += part.base.keys(part.octets)
+        keys += (halves(side.cut_early()) for side in sides)
     return keys
 
 
@@ -73,8 +74,8 @@ def _fold_keys(
 
 def _texts(source: Side, target: Side, base: BaseState, high: Words, low: Words, ends: tuple[int, int]) -> list[bytes]:
     out = key_texts(source, target, base, high, low, ends)
-    assert all(text is not None for text in out), "a key that is folded was carried by a row or has a record"
-    return [text or b"" for text in out]
+    early = source.cut_early() | target.cut_early() if None in out else {}
+    return [early[int(h), int(k)].text if text is None else text for text, h, k in zip(out, high, low, strict=True)]
 
 
 def key_texts(source: Side, target: Side, base: BaseState, high: Words, low: Words, ends: tuple[int, int]) -> list[bytes | None]:

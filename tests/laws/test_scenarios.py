@@ -51,6 +51,18 @@ AGREED: dict[str, History] = {
     "a snapshot and a truncate whose partition goes on with an older time": history(
         [[read(0, key=6), cut(8), up(3, key=6)]], [[up(-3, key=6)], [], [cut(30.000_001)]], params=FINE
     ),
+    "a truncate of a row that lies ahead in time is known when its own window has long been folded": history(
+        [[up(5, key=2), up(15, key=3), up(25), up(35, key=4), up(36, key=5)]], [[read(45), cut(3)]]
+    ),
+    "a truncate of a row that lies ahead in time is not counted where its key was not known": history(
+        [[up(5, key=2), up(15, key=3), up(25), up(35, key=4)]], [[up(45), up(44, key=3), cut(42.5), up(60, key=2), up(80, key=2)]]
+    ),
+    "in event-time order a truncate falls on a row of its own time that stands before it in its partition": history(
+        [[up(5), cut(5), up(5, key=2)], [up(5, key=3)]], [[up(5), gone(5), up(5, key=2), up(5, key=3)]], params=EVENT_TIME
+    ),
+    "in event-time order a truncate of a row's own time undoes none that takes part before it with a later time": history(
+        [[up(5), up(6, "b"), cut(5), up(30, key=2)]], [[up(5), up(30, key=2)]], params=EVENT_TIME
+    ),
 }
 
 

@@ -44,8 +44,9 @@ Where the page leaves room, this is what was read out of it.
  9. A truncate gives every key with an earlier version one delete with the truncate's times and offset, which touches that
     key. Earlier: in its own partition by offset, whatever the times; in others time < its time, where time is that of the
     order (effective in log order), and effective time < its effective time too. A mark (5) is no version, a deleted key still
-    has versions. A truncate with no such key holds no row of any window. In event-time order offsets mean nothing: it falls on
-    a key that has a version with a smaller effective time, if all of these are older than it by the time of the order.
+    has versions. A truncate with no such key holds no row of any window. In event-time order offsets only order
+    equal times of a partition: it falls on a key that has a version with a smaller effective time, or with the same one in front
+    of it in its partition, if all of these are older than it by the time of the order, or in front of it at the same one.
 10. A late row with t (at most ts + max_future) before a truncate of another partition is absent, but only if the truncate's
     effective time is not after its own (a row cannot be undone by what is still to come: then the truncate deletes it by 9).
     The truncate's time is that of the order. The row stays a version of its key (a delete), counts and touches.

@@ -320,11 +320,16 @@ def _newest(of_key: list[Entry], truncates: list[Entry]) -> list[Entry]:
     """In event-time order: the truncates that are newer than all that stood before them when they took part [9]."""
     versions, out = [e for e in of_key if e.kind != "mark"], []
     for cut in sorted(truncates, key=lambda z: (z.effective, z.topic, z.partition, z.offset)):
-        before = [e.time for e in versions if e.effective < cut.effective]
-        if before and max(before) < cut.time:
+        before = [e for e in versions if e.effective < cut.effective or (e.effective == cut.effective and _in_front(e, cut))]
+        if before and all(e.time < cut.time or (e.time == cut.time and _in_front(e, cut)) for e in before):
             out.append(cut)
             versions.append(cut)
     return out
+
+
+def _in_front(entry: Entry, cut: Entry) -> bool:
+    """Which of two stands first in their partition, where times do not say it."""
+    return entry.beside(cut.topic, cut.partition) and entry.offset < cut.offset
 
 
 def _undone(entry: Entry, truncates: list[Entry]) -> Entry:
