@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +115,7 @@ def summarise(pipeline: Pipeline, warnings: Sequence[str]) -> Summary:
     verdict = tally.verdict()
     if verdict == "clean" and any(p["gaps"] for p in partitions):
         verdict = "inconclusive"
-    told = [*warnings]
+    told = [*warnings, *_unheard(pipeline.layout.plan, partitions)]
     code = EXIT[verdict]
     if _too_many(pipeline.layout.plan, partitions):
         dead = sum(p["dead_letters"] for p in partitions)
@@ -125,6 +126,15 @@ def summarise(pipeline: Pipeline, warnings: Sequence[str]) -> Summary:
         code = FAILED
     heads = {chain: head.seq for r in pipeline.reconcilers for chain, head in r.shares[pipeline.layout.plan.name].chains.items()}
     return Summary(verdict, code, tally.windows(), tally.open, tally.statuses, partitions, told, dict(sorted(heads.items())))
+
+
+def _unheard(plan: TopologyPlan, partitions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Topics of which there is no message: empty ones, as far as anybody can know, and maybe recordings that were forgotten."""
+    heard = {(p["side"], p["topic"]) for p in partitions if p["to"] > p["from"]}
+    for side in plan.sides:
+        for topic in side.topics:
+            if (side.name, topic) not in heard:
+                yield f"side {side.name}: no recording has a message of topic {topic}, which is taken for empty"
 
 
 def _accounted(pipeline: Pipeline) -> Iterator[Known]:

@@ -75,6 +75,12 @@ def test_an_empty_recording_of_one_side_differs_in_every_key(world: World, sides
     assert (result.code, result.opened, len(result.summary["partitions"])) == (1, [((1,), kind)], 1)
 
 
+def test_a_topic_of_which_no_message_was_recorded_is_told(world: World) -> None:
+    result = world.replay(topology(source={"topics": ["st", "st2"]}), s=rows("st", GOOD), t=rows("tt", GOOD))
+    assert (result.code, len(result.summary["warnings"])) == (0, 1)
+    assert "side s: no recording has a message of topic st2, which is taken for empty" in result.stderr
+
+
 def test_of_two_messages_at_one_offset_the_first_in_the_file_counts_with_a_warning(world: World) -> None:
     source = [*rows("st", GOOD), line("st", 0, {"id": 1, "v": "other"})]
     result = world.replay(topology(), s=source, t=rows("tt", GOOD))

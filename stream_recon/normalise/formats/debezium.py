@@ -99,6 +99,8 @@ class Debezium:
         if operation == "d":
             key = self._deleted_key(envelope, message_key)
             return (Row(Op.DELETE, event_time(envelope.fields), key),)
+        if operation == "m":
+            raise Refused("op: m says that it is no row, and an image of one is there")
         if not isinstance(operation, str) or operation not in _PRESENT:
             raise Refused("op: expected one of c, u, r, d, t, m, got none of them")
         return self._present(envelope, message_key, _PRESENT[operation])
@@ -159,7 +161,7 @@ def is_control(fields: dict[str, Json]) -> bool:
     if is_flattened(fields):
         return is_message(fields)
     if "op" in fields:
-        return bool(fields["op"] == "m")
+        return bool(fields["op"] == "m") and fields.get("before") is None and fields.get("after") is None
     names = fields.keys()
     if "ts_ms" in names and names <= _HEARTBEAT:
         return True

@@ -142,12 +142,19 @@ def _decimal(wire: Wire, _: Options) -> Reader:
 
     def read(value: Json) -> Item:
         if kind == "bytes" and isinstance(value, str):
-            return unscaled_item(int.from_bytes(base64_bytes(value), "big", signed=True), fixed)
+            return unscaled_item(_twos_complement(value), fixed)
         if isinstance(value, Number):  # JsonConverter with decimal.format=NUMERIC
             return decimal_item(value.literal)
         raise refuse_kind("a decimal (base64 text or a number)", value)
 
     return read
+
+
+def _twos_complement(value: Json) -> int:
+    data = base64_bytes(value)
+    if not data:
+        raise Refused("expected the octets of a number, got none")
+    return int.from_bytes(data, "big", signed=True)
 
 
 def scale_of(wire: Wire) -> int | None:
@@ -162,7 +169,7 @@ def _variable_decimal(_: Wire, __: Options) -> Reader:
         if not isinstance(value, dict):
             raise refuse_kind("a struct of scale and value", value)
         scale = integer_of(value.get("scale"), "int32")
-        return unscaled_item(int.from_bytes(base64_bytes(value.get("value")), "big", signed=True), scale)
+        return unscaled_item(_twos_complement(value.get("value")), scale)
 
     return read
 

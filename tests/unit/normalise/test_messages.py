@@ -211,6 +211,8 @@ def test_control_records_are_known_by_their_shape(payload: Any) -> None:
         b"\xef\xbb\xbf{}",
         {},
         {"op": "x"},
+        {"op": "m", "source": SOURCE, "message": {}, "after": {"id": 1}},
+        {"op": "m", "source": SOURCE, "before": {"id": 1}},
         {"op": ["c"]},
         {"status": ["BEGIN"], "id": 1},
         {"id": 1, "a": "x"},
