@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx2
-from confluent_kafka.schema_registry import SchemaReference, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from stream_recon.errors import BrokerError, ConfigError, InputError, Unreachable
@@ -147,6 +147,22 @@ class Registry:
             raise Unreachable(
                 f"registry {self.name}: expected a schema, got another answer; check registry: url in the topology"
             ) from error
+
+    def register(self, subject: str, schema: str) -> int:
+        """Registers a JSON Schema; returns its id, which is the same if it is there already.
+
+        Raises:
+            Unreachable: no answer.
+            BrokerError: it does not take it.
+        """
+        try:
+            return self._client.register_schema(subject, Schema(schema, "JSON"))
+        except SchemaRegistryError as error:
+            said = f"HTTP {error.http_status_code}: {error.error_message}"
+            advice = "check its rights, and the compatibility that it asks for"
+            raise BrokerError(f"registry {self.name} does not take a schema for {subject} ({said}); {advice}") from error
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise Unreachable(f"registry {self.name} cannot be reached ({error}); check its url") from error
 
     def close(self) -> None:
         """Closes its connections."""

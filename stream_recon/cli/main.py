@@ -27,8 +27,10 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+schemas = typer.Typer(help="The JSON Schemas of topologies and of what is put out.", rich_markup_mode=None)
 commands.add_typer(audit, name="audit")
 commands.add_typer(keys, name="keys")
+commands.add_typer(schemas, name="schemas")
 commands.command()(gate)
 commands.command()(ledger)
 
@@ -155,6 +157,29 @@ def rebuild(
     from stream_recon.cli import upkeep
 
     raise typer.Exit(upkeep.rebuild(topologies, prefix, reason, as_json=as_json))
+
+
+@schemas.command("show")
+def show_schema(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="discrepancies, audit or topology.")],
+) -> None:
+    """Print a JSON Schema."""
+    from stream_recon.cli import contracts
+
+    raise typer.Exit(contracts.show(name))
+
+
+@schemas.command("register")
+def register_schemas(
+    topologies: Topologies,
+    registry: Annotated[str | None, typer.Option(metavar="URL", help="Default: the one that a topology names.")] = None,
+    prefix: Prefix = None,
+    as_json: Json = False,
+) -> None:
+    """Register the schemas of PREFIX.discrepancies and PREFIX.audit in a registry, so that consumers and catalogues find them."""
+    from stream_recon.cli import contracts
+
+    raise typer.Exit(contracts.register(topologies, prefix, registry, as_json=as_json))
 
 
 @commands.command()

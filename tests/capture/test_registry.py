@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from stream_recon.adapters.schemas import schema_source
+from stream_recon.cli.main import run as typed
 from stream_recon.model.plan import Ids, RegistryPlan
 from tests.cli.harness import COMMAND, ROOT
 from tests.kafka.loading import Message, load, recorded
@@ -61,6 +62,26 @@ def test_every_schema_is_what_was_registered(registry: Known) -> None:
                 assert found is not None, (url, name)
                 assert json.loads(found.text) == json.loads(SCHEMAS[str(name)]["schema"])
             assert source.schema(octets(999_999)) is None
+
+
+def test_the_schemas_of_what_is_put_out_are_registered_once(
+    registry: Known, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = topology(tmp_path, "orders", {"url": registry.url})
+    ids: list[dict[str, int]] = []
+    for more in ([], ["--registry", registry.url]):
+        assert typed(["schemas", "register", str(path), "--json", *more]) == 0
+        ids.append(json.loads(capsys.readouterr().out)["ids"])
+    assert ids[0] == ids[1]
+    assert ids[0].keys() == {"recon.discrepancies-value", "recon.audit-value"}
+    for topic, name in (("discrepancies", "discrepancy.v1"), ("audit", "audit.v1")):
+        with closing(schema_source(RegistryPlan(registry.url))) as source:
+            found = source.schema(octets(ids[0][f"recon.{topic}-value"]))
+        assert found is not None
+        assert found.kind == "JSON"
+        assert typed(["schemas", "show", topic]) == 0
+        published = json.loads((ROOT / "schemas" / f"{name}.schema.json").read_bytes())
+        assert json.loads(found.text) == json.loads(capsys.readouterr().out) == published
 
 
 def topology(place: Path, table: str, registry: dict[str, Any]) -> Path:
