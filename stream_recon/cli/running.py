@@ -307,8 +307,16 @@ class _Service:
     def _end(self, opened: Sequence[Opened]) -> None:
         """End of input, behind all that was read, in every digest partition of every topology."""
         writer = KafkaWriter(self._deployment.cluster)
+        read = {(p.topology, p.view, p.topic, p.partition): p.position for p in self._partitions()}
         for share in opened:
-            message = encode(End(share.layout.plan.name, share.generation))
+            name = share.layout.plan.name
+            upstreams = [u for view in share.layout.views for u, _ in view.partitions]
+            ends = tuple(
+                (u.side, u.topic, u.topic_id, u.partition, read[place])
+                for u in upstreams
+                if (place := (name, u.side, u.topic, u.partition)) in read
+            )
+            message = encode(End(name, share.generation, ends))
             for home in range(share.parallelism):
                 writer.send(self._names.digests, home, None, message, lambda: None)
         writer.flush()

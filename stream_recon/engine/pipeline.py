@@ -221,7 +221,12 @@ class Pipeline:
 
     def end(self, appended: int) -> None:
         """End of input: every watermark to infinity."""
-        self._everywhere(encode(End(self.layout.plan.name)), appended, {})
+        ends = tuple(
+            (u.side, u.topic, u.topic_id, u.partition, progress.position)
+            for normaliser in self.normalisers.values()
+            for u, progress in sorted(normaliser.progress.items(), key=lambda one: (one[0].topic, one[0].partition))
+        )
+        self._everywhere(encode(End(self.layout.plan.name, ends=ends)), appended, {})
 
     def _everywhere(self, message: bytes, appended: int, commits: Mapping[tuple[str, str, int], Commit]) -> None:
         self.log.append([(DIGESTS, home, appended, None, message) for home in range(self.parallelism)], commits)

@@ -143,7 +143,7 @@ class Share:
         elif isinstance(record, Partition):
             self.announce(record)
         else:
-            self.ended = True
+            self._end(record)
         return (event for n in range(len(self.pairs)) for event in self._advance(n, appended))
 
     def announce(self, record: Partition) -> None:
@@ -261,6 +261,17 @@ class Share:
         start = range_.start - lost
         self._hole(known, start, range_.start, before)
         self._cause(range_.feed, _cause("gap", known, start, before, range_.first))
+
+    def _end(self, record: End) -> None:
+        """The input ends where it says: what is not here up to there was lost."""
+        for feed, topic, topic_id, partition, position in record.ends:
+            known = self._of(Upstream(feed, topic, partition, topic_id))
+            if not known.retired and position > known.next:
+                before, lost = known.watermark, position - known.next
+                times = known.watermark, known.raw, known.loaded, known.latest, known.leading
+                known.accept(nothing := Range(feed, topic, topic_id, partition, position, position, *times, None))
+                self._gap(nothing, known, before, lost)
+        self.ended = True
 
     def _recreated(self, old: Known, known: Known) -> None:
         """What the old partition still held is lost; what comes of it from now on is a zombie's."""

@@ -272,10 +272,13 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """End of input: every watermark of the topology goes to infinity, once."""
+    """End of input: every watermark of the topology goes to infinity, once. ``ends``: where each upstream partition ends, as
+    (feed, topic, topic id, partition, position): what is not there up to that was lost.
+    """
 
     topology: str
     generation: int = 1
+    ends: tuple[tuple[str, str, str, int, int], ...] = ()
 
 
 Record = Open | Block | Lift | Partition | Stall | Drift | Act | End
@@ -347,7 +350,7 @@ def decode(message: bytes) -> Record:
     if kind == "act":
         return Act(**{**header, "stages": tuple(header["stages"]), "by": By(**header["by"])})
     if kind == "end":
-        return End(**header)
+        return End(**{**header, "ends": tuple((f, t, i, p, at) for f, t, i, p, at in header.get("ends", ()))})
     raise LogError(f"digest log: expected one of {', '.join(_KINDS.values())}, got a record of kind {kind!r}")
 
 

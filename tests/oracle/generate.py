@@ -137,6 +137,8 @@ def op_of(d: Draw, whats: Sequence[str], t: int, keys: int) -> Op:
 
 
 WILD_OPS = [*["upsert"] * 7, *["delete"] * 2, *["partial"] * 2, "delete+tombstone", "tombstone", "key_change", "truncate", "read"]
+CUT_OPS = [*["upsert"] * 4, *["truncate"] * 3, *["read"] * 2, "delete", "partial"]
+"""Truncates fall on what stands in front of them, also on reads of a snapshot that lie far ahead in time."""
 HEALTHY_OPS = ["upsert", "upsert", "upsert", "delete", "delete+tombstone", "partial", "key_change", "truncate"]
 
 
@@ -168,10 +170,11 @@ def wild_of(d: Draw, size: int, *, replayable: bool = False) -> History:
     sides = {name: logs_of(d, name) for name in names}
     for logs in sides.values():
         for _ in range(d.pick([0, 0, 0, 1, 2])):
-            op = Op("read", moment(d, p, 1), d.number(1, keys), 1, d.pick("abc"), d.pick("xy"))
+            op = Op("read", moment(d, p, d.pick([1, 1, windows])), d.number(1, keys), 1, d.pick("abc"), d.pick("xy"))
             d.pick(logs).add(0, make_of(op, op.t, op.t // 1000, op.value))
+    whats = d.pick([WILD_OPS, WILD_OPS, CUT_OPS])
     for t in sorted(moment(d, p, windows) for _ in range(d.number(1, size))):
-        op = op_of(d, WILD_OPS, t, keys)
+        op = op_of(d, whats, t, keys)
         _write(d, p, sides[names[0]], op, t=t, value=op.value)
         for name in names[1:]:
             _derive(d, p, sides[name], op)

@@ -48,6 +48,7 @@ RECORDS: list[Record] = [
     Drift("t", "s", ("colour", "Ä"), 3),
     Act("t", "started", ("normalise", "reconcile"), BY, 3),
     End("t", 3),
+    End("t", 3, (("s", "a.b", "id", 0, 9),)),
 ]
 
 
