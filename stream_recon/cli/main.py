@@ -43,12 +43,22 @@ _USAGE_ERROR: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.
 """Typer carries its own copy of click, or needs the package, by version: the class is the same by name."""
 
 
+def _version(*, asked: bool) -> None:
+    if asked:
+        print_text(f"stream-recon {__version__}")
+        raise typer.Exit
+
+
 @commands.callback()
 def _common(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure (before the command's name).")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=lambda asked: _version(asked=asked), help="Show the version and end."),
+    ] = False,
 ) -> None:
     """``--debug`` is read by ``run`` itself, so that it holds for failures of the command line, too."""
-    del debug
+    del debug, version
 
 
 @commands.command()

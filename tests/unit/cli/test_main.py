@@ -128,7 +128,8 @@ def command(capfd: pytest.CaptureFixture[str]) -> Command:
 
 
 def test_version(command: Command) -> None:
-    assert command("version") == (0, f"stream-recon {__version__}\n", "")
+    for words in ("version", "--version"):
+        assert command(words) == (0, f"stream-recon {__version__}\n", "")
     code, out, _ = command("version", "--json")
     assert (code, json.loads(out)["version"]) == (0, __version__)
 
