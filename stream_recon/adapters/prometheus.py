@@ -1,24 +1,28 @@
 """``/metrics`` for Prometheus, by prometheus-client: whatever families of samples it is given, asked for anew at each scrape.
+Beside it what orchestrators ask: whether all is well.
 
 Which metrics there are is decided elsewhere; a registry of its own keeps the client's metrics of this process out.
 """
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import TracebackType
-from typing import Final, Protocol, Self
-from wsgiref.simple_server import WSGIServer
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from stream_recon.adapters.answering import Answering, Reply
 from stream_recon.errors import ConfigError
 
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - a scraper comes from elsewhere; HOST:PORT narrows it
 _PORTS: Final = range(65_536)
+_TEXT: Final = "text/plain; charset=utf-8"
+
+Check = Callable[[], str | None]
+"""Why something is not well; None: it is."""
 
 
 class Family(Protocol):
@@ -45,27 +49,8 @@ class Family(Protocol):
         """Values of the labels, and the number."""
 
 
-class Endpoint:
-    """A server of metrics, in threads of its own. ``port``: where, if 0 was asked for."""
-
-    def __init__(self, server: WSGIServer) -> None:
-        self._server = server
-        self.host, self.port = str(server.server_address[0]), int(server.server_port)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Ends it."""
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def serve(address: str, families: Callable[[], Iterable[Family]]) -> Endpoint:
-    """Serves at ``[HOST:]PORT`` until it is closed. ``families`` is called from another thread, once a scrape.
+def serve(address: str, families: Callable[[], Iterable[Family]], checks: Mapping[str, Check]) -> Answering:
+    """Serves at ``[HOST:]PORT`` until it is closed. ``families`` and ``checks``, by path, are called from other threads.
 
     Raises:
         ConfigError: the address is none, or is not to be had.
@@ -73,16 +58,19 @@ def serve(address: str, families: Callable[[], Iterable[Family]]) -> Endpoint:
     host, port = _parsed(address)
     registry = CollectorRegistry()
     registry.register(_Collector(families))
-    try:
-        server, _ = start_http_server(port, host, registry)
-    except socket.gaierror as error:
-        raise ConfigError(f"--metrics {address}: there is no host {host} ({error.strerror}); write [HOST:]PORT") from error
-    except OSError as error:
-        raise ConfigError(
-            f"--metrics {address}: port {port} cannot be had on {host} ({error.strerror}); another process may serve there: "
-            "write another port, 0 for any that is free"
-        ) from error
-    return Endpoint(server)
+
+    def handle(method: str, path: str, _: bytes) -> Reply | None:
+        if method != "GET":
+            return HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"expected GET\n"
+        path = path.partition("?")[0]
+        if path == "/metrics":
+            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry)
+        if path not in checks:
+            return None
+        why = checks[path]()
+        return (HTTPStatus.OK, _TEXT, b"ok\n") if why is None else (HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{why}\n".encode())
+
+    return Answering("--metrics", f"{host}:{port}", handle)
 
 
 class _Collector(Collector):

@@ -7,7 +7,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -42,6 +42,8 @@ logger = logging.getLogger("stream_recon")
 
 OPEN_SECONDS: Final = 10.0
 SHOW_SECONDS: Final = 1.0
+UNWELL_SECONDS: Final = 180.0
+"""A turn lasts a fraction of a second, and as long as a cluster is waited for where topologies are opened."""
 STAGES: Final = ("normalise", "reconcile")
 
 
@@ -124,7 +126,7 @@ class _Service:
         self._standing = Standing(deployment.plans)
         self._reports: dict[str, Report] = {}
         self._stop = False
-        self._looked = self._shown = time.monotonic()
+        self._looked = self._shown = self._turned = time.monotonic()
         self._stopped: dict[str, str] = {}
         self._checkpoints: tuple[CheckpointPlan, str] | None = None
         self._supervisor = Supervisor(self._heard, screen.log, self._gone, self._revise)
@@ -139,6 +141,7 @@ class _Service:
         self._standing.gone(worker)
 
     def _turn(self) -> None:
+        self._turned = time.monotonic()
         self._supervisor.turn()
         if time.monotonic() - self._shown >= SHOW_SECONDS:
             self._shown = time.monotonic()
@@ -175,7 +178,19 @@ class _Service:
         from stream_recon.adapters.prometheus import serve
         from stream_recon.service.metrics import families
 
-        return serve(self._options.metrics, lambda: families(self._standing.picture(), __version__))
+        checks = {"/healthz": self._unwell, "/readyz": self._unready}
+        return closing(serve(self._options.metrics, lambda: families(self._standing.picture(), __version__), checks))
+
+    def _unwell(self) -> str | None:
+        """Why this process should be started again: it looks after nobody."""
+        silent = time.monotonic() - self._turned
+        return f"the supervisor has not looked after its workers for {silent:.0f} s" if silent > UNWELL_SECONDS else None
+
+    def _unready(self) -> str | None:
+        """Why not all of its work is being done."""
+        wanted = {f"{stage}-{n}" for stage in self._options.stages for n in range(self._options.workers)}
+        missing = sorted(wanted - self._standing.there)
+        return f"no word yet of {', '.join(missing)}" if missing else self._unwell()
 
     def _start(self, opened: tuple[Opened, ...], state: Path, stages: Sequence[str]) -> None:
         for task in self._tasks(opened, state, None, stages):

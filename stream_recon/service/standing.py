@@ -84,6 +84,12 @@ class Standing:
                 for pair in report.pairs:
                     self._parts[pair.topology, pair.target].add(pair.home)
 
+    @property
+    def there(self) -> set[str]:
+        """Workers that have reported, and may still speak."""
+        with self._lock:
+            return {name for name, worker in self._workers.items() if worker.there}
+
     def gone(self, worker: str) -> None:
         """It ended."""
         with self._lock:

@@ -56,8 +56,9 @@ def test_the_live_commands_run_and_the_output_topic_and_the_metrics_are_where_th
         service = subprocess.Popen([*program, *words], cwd=where, env=environment, stdout=file, stderr=file)
     try:
         until(lambda: _runs(service, log) and read(bootstrap, [topic]))
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            assert b"stream_recon_" in answer.read()
+        for path, words_in_it in (("metrics", b"stream_recon_"), ("healthz", b"ok"), ("readyz", b"ok")):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+                assert words_in_it in answer.read()
         asked = subprocess.run(
             [*program, *command("status")], cwd=where, env=environment, capture_output=True, text=True, check=False, timeout=60
         )

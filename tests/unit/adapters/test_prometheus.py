@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
@@ -34,6 +36,14 @@ def scrape(port: int) -> str:
         return text
 
 
+def ask(port: int, path: str) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
 def test_each_scrape_asks_anew_and_gives_what_is_given_and_nothing_else() -> None:
     asked = []
 
@@ -46,7 +56,7 @@ def test_each_scrape_asks_anew_and_gives_what_is_given_and_nothing_else() -> Non
             Given("x_unknown", "gauge", "Nobody knows.", ("side",), []),
         ]
 
-    with serve("127.0.0.1:0", given) as endpoint:
+    with closing(serve("127.0.0.1:0", given, {})) as endpoint:
         scrape(endpoint.port)
         found = {f.name: f for f in text_string_to_metric_families(scrape(endpoint.port))}
     assert len(asked) == 2
@@ -61,7 +71,7 @@ def test_each_scrape_asks_anew_and_gives_what_is_given_and_nothing_else() -> Non
 
 
 def test_the_metrics_of_the_service_are_as_prometheus_wants_them() -> None:
-    with serve("127.0.0.1:0", lambda: families(PICTURE, "1.2.3")) as endpoint:
+    with closing(serve("127.0.0.1:0", lambda: families(PICTURE, "1.2.3"), {})) as endpoint:
         text = scrape(endpoint.port)
     names = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
     assert names == {family.name for family in families(PICTURE, "1.2.3")}
@@ -75,14 +85,23 @@ def test_a_port_in_use_is_refused_with_what_to_do() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(ConfigError, match=rf"--metrics {address}: .* in use.*write another port"):
-            serve(address, list)
+        with pytest.raises(ConfigError, match=rf"--metrics {address}: .* in use.*a free port"):
+            serve(address, list, {})
 
 
 def test_a_closed_endpoint_gives_its_port_back() -> None:
-    with serve("127.0.0.1:0", list) as endpoint:
+    with closing(serve("127.0.0.1:0", list, {})) as endpoint:
         port = endpoint.port
-    serve(f"127.0.0.1:{port}", list).close()
+    serve(f"127.0.0.1:{port}", list, {}).close()
+
+
+def test_checks_are_answered_by_path() -> None:
+    why: list[str] = []
+    checks = {"/healthz": lambda: None, "/readyz": lambda: ", ".join(why) or None}
+    with closing(serve("127.0.0.1:0", list, checks)) as endpoint:
+        assert [ask(endpoint.port, path) for path in ("/healthz", "/readyz?verbose", "/other")] == [200, 200, 404]
+        why.append("no word yet of normalise-0")
+        assert [ask(endpoint.port, path) for path in ("/healthz", "/readyz")] == [200, 503]
 
 
 @pytest.mark.parametrize(
@@ -90,15 +109,17 @@ def test_a_closed_endpoint_gives_its_port_back() -> None:
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match=r"expected \[HOST:\]PORT"):
-        serve(address, list)
+        serve(address, list, {})
 
 
-@pytest.mark.parametrize(("address", "hosts"), [("0", {"0.0.0.0"}), (":0", {"0.0.0.0"}), ("localhost:0", {"127.0.0.1", "::1"})])
-def test_where_it_serves(address: str, hosts: set[str]) -> None:
-    with serve(address, list) as endpoint:
-        assert endpoint.host in hosts
+@pytest.mark.parametrize("address", ["0", ":0", "localhost:0", "[::1]:0"])
+def test_where_it_serves(address: str) -> None:
+    with closing(serve(address, list, {})) as endpoint:
+        host = "localhost" if address[0] in ":0" else address.rpartition(":")[0]
+        with urllib.request.urlopen(f"http://{host}:{endpoint.port}/metrics", timeout=10) as answer:
+            assert answer.status == 200
 
 
 def test_a_host_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"no host nowhere\.invalid"):
-        serve("nowhere.invalid:0", list)
+    with pytest.raises(ConfigError, match=r"nowhere\.invalid:0: cannot be had"):
+        serve("nowhere.invalid:0", list, {})
