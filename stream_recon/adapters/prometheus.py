@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
+from math import inf
 from typing import Final, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from stream_recon.adapters.answering import Answering, Reply
@@ -34,7 +35,7 @@ class Family(Protocol):
 
     @property
     def kind(self) -> str:
-        """``gauge`` or ``counter``."""
+        """``gauge``, ``counter`` or ``histogram``."""
 
     @property
     def help(self) -> str:
@@ -47,6 +48,10 @@ class Family(Protocol):
     @property
     def samples(self) -> Iterable[tuple[Sequence[str], float]]:
         """Values of the labels, and the number."""
+
+    @property
+    def buckets(self) -> Iterable[tuple[Sequence[str], Sequence[tuple[float, int]], float]]:
+        """Of a histogram: values of the labels, how many were at most each bound, and their sum."""
 
 
 def serve(address: str, families: Callable[[], Iterable[Family]], checks: Mapping[str, Check]) -> Answering:
@@ -79,6 +84,14 @@ class _Collector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for family in self._families():
+            if family.kind == "histogram":
+                durations = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+                for values, counts, total in family.buckets:
+                    durations.add_metric(
+                        values, [("+Inf" if bound == inf else str(bound), count) for bound, count in counts], total
+                    )
+                yield durations
+                continue
             kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
             metric = kind(family.name, family.help, labels=family.labels)
             for values, number in family.samples:

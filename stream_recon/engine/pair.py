@@ -25,6 +25,7 @@ from stream_recon.engine.closing import Closer, Judged, Keys, member
 from stream_recon.engine.events import Entries
 from stream_recon.engine.exact import Span
 from stream_recon.engine.folding import fold_base, key_texts
+from stream_recon.engine.found import Found
 from stream_recon.engine.keep import PairStore, encode_discrepancy, encode_rows
 from stream_recon.engine.saying import NOTHING, Parts, Saying, Step
 from stream_recon.engine.suspension import SUSPENDED, Suspension, drained_to, whole_windows, windows_held
@@ -61,7 +62,7 @@ class Pair:
         self.target = self._side(1)
         self.base = BaseState(store.store, store.prefix(b"B"), rules.large)
         self.closer = Closer(self.source, self.target, self.base)
-        self.open: dict[Key, Discrepancy] = {}
+        self.open = Found()
         self.unknown: tuple[dict[Key, None], dict[Key, None]] = ({}, {})
         self.parts: Parts = ([], [])
         self.saying = Saying(rules, self.parts)

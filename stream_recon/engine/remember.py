@@ -92,7 +92,7 @@ def _restore_pair(pair: Pair, values: dict[str, Any]) -> None:
         side.loaded, side.folded = saved["loaded"], saved["folded"]
         side.folded_top = np.array(saved["top"], np.int64)
         side.top = side.folded_top.copy()
-    for key, discrepancy in pair.store.discrepancies():
+    for key, discrepancy in sorted(pair.store.discrepancies(), key=lambda one: one[1].first_seen):
         pair.open[halves(key)] = discrepancy
     for which in (0, 1):
         pair.unknown[which].update({halves(key): None for key in pair.store.loading(which)})

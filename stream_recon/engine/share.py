@@ -377,8 +377,9 @@ class Share:
             marks = (self._watermark(self._live(f)) for f in (declared.source_feed, declared.target_feed))
             source, target = (None if m == NEVER else m for m in marks)
             place = rules.topology, rules.target, rules.chain
-            held = pair.source.size + pair.target.size, pair.memory.suspended is not None
-            out.append(Standing(*place, len(pair.open), source, target, pair.closed, pair.waiting, *held))
+            held, suspended = pair.source.size + pair.target.size, pair.memory.suspended is not None
+            found, times = pair.open, (source, target, pair.closed)
+            out.append(Standing(*place, len(found), *times, pair.waiting, held, suspended, dict(found.kinds), found.oldest))
         return out
 
 

@@ -67,7 +67,8 @@ class Standing:
     ``open``: discrepancies. ``source`` and ``target``: watermarks (µs; None: bounds nothing yet; ``FOREVER``: the input ended).
     ``closed``: end of the last closed window (µs; None: none was). ``waiting``: rows of either side in windows still open.
     ``buffered``: octets that rows not yet folded take in the store. ``suspended``: windows are passed over until the side that is
-    behind catches up.
+    behind catches up. ``kinds``: of the discrepancies, how many of each; ``oldest``: end of the window in which the first of them
+    was opened (µs; None: none is open).
     """
 
     topology: str
@@ -80,6 +81,8 @@ class Standing:
     waiting: tuple[int, int]
     buffered: int = 0
     suspended: bool = False
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    oldest: int | None = None
 
 
 @dataclass(slots=True)

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from math import inf
 from typing import Literal
 
 from stream_recon.limits import MICROS
+from stream_recon.service.histogram import DELAYS, TURNS, Observed
 from stream_recon.service.picture import PairPicture, Picture, SidePicture
+from stream_recon.service.report import CLOSED, CONVERGED, DETECTED, TRANSACTION
 
-Kind = Literal["gauge", "counter"]
+Kind = Literal["gauge", "counter", "histogram"]
 Sample = tuple[tuple[str, ...], float]
 """Values of the labels, in their order, and the number."""
+Buckets = tuple[tuple[str, ...], tuple[tuple[float, int], ...], float]
+"""Values of the labels, how many were at most each bound (the last one is infinite), and their sum."""
 
 _SIDE = ("topology", "side")
 _PAIR = ("topology", "target")
@@ -29,12 +35,13 @@ class Family:
     kind: Kind
     help: str
     labels: tuple[str, ...]
-    samples: Sequence[Sample]
+    samples: Sequence[Sample] = ()
+    buckets: Sequence[Buckets] = ()
 
 
 def families(picture: Picture, version: str) -> list[Family]:
     """Every metric, each once, in a fixed order. ``version``: of the program."""
-    return [*_sides(picture), *_pairs(picture), *_service(picture, version)]
+    return [*_sides(picture), *_pairs(picture), *_times(picture), *_service(picture, version)]
 
 
 def _sides(picture: Picture) -> Iterator[Family]:
@@ -89,7 +96,13 @@ def _pairs(picture: Picture) -> Iterator[Family]:
         "Digest partitions in which windows of the pair are passed over: more waits than max_buffer.",
         lambda p: p.suspended if p.homes else None,
     )
-    yield family("open_discrepancies", "Discrepancies that are open.", lambda p: p.open)
+    open_: list[Sample] = [((*labels, kind), float(count)) for labels, p in pairs for kind, count in p.kinds.items()]
+    yield Family("stream_recon_open_discrepancies", "gauge", "Discrepancies that are open.", (*_PAIR, "kind"), open_)
+    yield family(
+        "oldest_open_timestamp_seconds",
+        "End of the window in which the oldest open discrepancy was found.",
+        lambda p: _seconds(p.oldest),
+    )
     yield family(
         "closed_until_timestamp_seconds",
         "End of the last window that is closed in every digest partition folded here.",
@@ -104,12 +117,31 @@ def _pairs(picture: Picture) -> Iterator[Family]:
     yield counted("discrepancies_total", "Discrepancy events.", "status", lambda p: p.events.items())
 
 
+def _times(picture: Picture) -> Iterator[Family]:
+    def family(what: str, name: str, text: str, labels: tuple[str, ...], bounds: Sequence[float]) -> Family:
+        of = {
+            place: one for (measured, *place_), one in picture.observed.items() if measured == what for place in [tuple(place_)]
+        }
+        buckets = [(place[: len(labels)], _cumulative(bounds, one), one.total) for place, one in sorted(of.items())]
+        return Family(f"stream_recon_{name}", "histogram", text, labels, buckets=buckets)
+
+    yield family(CLOSED, "window_close_delay_seconds", "From a window's end to its certificate, put out.", _PAIR, DELAYS)
+    yield family(
+        DETECTED, "time_to_detect_seconds", "From the start of the window with a difference to its event, put out.", _PAIR, DELAYS
+    )
+    yield family(CONVERGED, "time_to_converge_seconds", "How long what is resolved was open, by event time.", _PAIR, DELAYS)
+    yield family(TRANSACTION, "transaction_duration_seconds", "Of transactions of outputs and log position.", (), TURNS)
+
+
+def _cumulative(bounds: Sequence[float], one: Observed) -> tuple[tuple[float, int], ...]:
+    return tuple(zip((*bounds, inf), accumulate(one.counts), strict=True))
+
+
 def _service(picture: Picture, version: str) -> Iterator[Family]:
     def single(name: str, kind: Kind, text: str, value: float | None) -> Family:
         return Family(f"stream_recon_{name}", kind, text, (), _samples([((), value)]))
 
     yield single("transactions_total", "counter", "Transactions of outputs and log position.", picture.transactions)
-    yield single("transaction_seconds_total", "counter", "Time spent in these transactions.", picture.seconds)
     yield single("producers_replaced_total", "counter", "Producers replaced as a transaction ended in doubt.", picture.replaced)
     yield single(
         "messages_decoded_singly_total", "counter", "Messages that took the slow path: decoded one by one.", picture.singly

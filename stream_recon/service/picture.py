@@ -13,6 +13,8 @@ from typing import Any, Final
 from stream_recon.engine.events import instant
 from stream_recon.limits import MICROS
 from stream_recon.model.digest import Counts
+from stream_recon.service.histogram import Observed
+from stream_recon.service.report import Measured
 
 NORMALISE: Final = "normalise"
 RECONCILE: Final = "reconcile"
@@ -110,7 +112,8 @@ class PairPicture:
     ``closed``: all windows that end by then are closed (null: not known). ``open`` and ``waiting`` (rows in windows still open)
     are null while no digest partition is folded here. ``windows``: certificates by verdict, ``events``: discrepancy events by
     status, both since this process began. ``ended``: all input has ended. ``buffered``: octets of rows that are not folded yet.
-    ``suspended``: in how many digest partitions windows are passed over.
+    ``suspended``: in how many digest partitions windows are passed over. ``kinds``: of what is open, how much of each;
+    ``oldest``: end of the window in which the first of it was opened.
     """
 
     target: str
@@ -126,6 +129,8 @@ class PairPicture:
     events: Mapping[str, int]
     buffered: int | None = None
     suspended: int = 0
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    oldest: int | None = None
 
     @property
     def verdict(self) -> str | None:
@@ -142,6 +147,8 @@ class PairPicture:
             "target": self.target,
             "verdict": self.verdict,
             "open": self.open,
+            "open_by_kind": dict(self.kinds),
+            "oldest_open": shown_time(self.oldest),
             "closed_until": shown_time(self.closed),
             "waiting": self.waiting,
             "buffered_bytes": self.buffered,
@@ -189,6 +196,7 @@ class Picture:
     checkpoints_made: int = 0
     checkpoints_failed: int = 0
     checkpoint_bytes: int = 0
+    observed: Mapping[Measured, Observed] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As one JSON object."""

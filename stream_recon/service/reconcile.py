@@ -10,6 +10,7 @@ What the transaction did not bring out is folded again; what the store lost is f
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,16 +20,19 @@ from typing import Any, Protocol
 import orjson
 
 from stream_recon.align.side import FOREVER, NEVER
+from stream_recon.audit.text import micros
 from stream_recon.engine.delivery import deliver
 from stream_recon.engine.pipeline import DISCREPANCIES
 from stream_recon.engine.reconciler import Reconciler
 from stream_recon.engine.terms import Event
 from stream_recon.errors import BrokerError, Fenced, LogError
-from stream_recon.limits import SEGMENT_CACHE_BYTES, SLICE_BYTES
+from stream_recon.lifecycle.states import Status
+from stream_recon.limits import MICROS, SEGMENT_CACHE_BYTES, SLICE_BYTES
 from stream_recon.ports import Commit, Entry, Store
 from stream_recon.service.checkpoints import Checkpointed, Checkpointer
+from stream_recon.service.histogram import DELAYS, TURNS, Histogram
 from stream_recon.service.job import Names
-from stream_recon.service.report import PairReport, ReconcileReport
+from stream_recon.service.report import CLOSED, CONVERGED, DETECTED, TRANSACTION, Measured, PairReport, ReconcileReport
 
 logger = logging.getLogger("stream_recon.reconcile")
 
@@ -109,6 +113,7 @@ class ReconcileWorker:
         slice_bytes: int = SLICE_BYTES,
         poll_seconds: float = POLL_SECONDS,
         checkpoints: Checkpointer | None = None,
+        now: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.seats: dict[int, Seat] = {}
         self._digests = digests
@@ -119,6 +124,8 @@ class ReconcileWorker:
         self._cache_bytes, self._slice_bytes = cache_bytes, slice_bytes
         self._checkpoints = checkpoints
         self._poll_seconds = poll_seconds
+        self._now = now
+        self._measures: dict[Measured, Histogram] = {}
         self._fenced: dict[int, float] = {}
         self._said: Counter[tuple[str, str, str, str]] = Counter()
         self._entries = 0
@@ -162,14 +169,26 @@ class ReconcileWorker:
         if not events and not commit.metadata:  # a position alone is committed now and then
             return
         messages = [(self._names.output(e.topic), e.key.encode(), e.body) for _, e in events]
+        self._put_out(seat, messages, commit)
+        now = self._now()
+        for _, event in events:
+            body = orjson.loads(event.body)
+            self._said[_kind(event, body)] += 1
+            if (measured := _measured(body, now)) is not None:
+                name, seconds = measured
+                self._measure((name, body["topology"], body["target"]), DELAYS, seconds)
+
+    def _put_out(self, seat: Seat, messages: Sequence[tuple[str, bytes, bytes]], commit: Commit) -> None:
+        began = self._clock()
         seat.outputs.say(messages, commit, self._digests.membership)
         seat.kept, seat.committed = self._clock(), commit.position
-        for _, event in events:
-            self._said[_kind(event)] += 1
+        self._measure((TRANSACTION, "", ""), TURNS, seat.kept - began)
+
+    def _measure(self, what: Measured, bounds: Sequence[float], seconds: float) -> None:
+        self._measures.setdefault(what, Histogram(bounds)).observe(seconds)
 
     def _keep(self, seat: Seat) -> None:
-        seat.outputs.say([], seat.done, self._digests.membership)
-        seat.kept, seat.committed = self._clock(), seat.done.position
+        self._put_out(seat, [], seat.done)
 
     def _checkpoint(self, checkpoints: Checkpointer, home: int) -> None:
         """Of a state that is not ahead of the committed position: nobody could go on from it."""
@@ -279,6 +298,8 @@ class ReconcileWorker:
                 share.ended,
                 s.buffered,
                 s.suspended,
+                s.kinds,
+                s.oldest,
             )
             for home, seat in seats.items()
             for name, share in seat.reconciler.shares.items()
@@ -296,6 +317,7 @@ class ReconcileWorker:
             self._entries,
             frozenset(ended),
             Checkpointed() if self._checkpoints is None else self._checkpoints.report(),
+            {what: histogram.observed for what, histogram in self._measures.items()},
         )
 
     def close(self) -> None:
@@ -307,9 +329,19 @@ class ReconcileWorker:
             self._checkpoints.close()
 
 
-def _kind(event: Event) -> tuple[str, str, str, str]:
+def _measured(body: Mapping[str, Any], now: int) -> tuple[str, float] | None:
+    """What an event that is out at ``now`` (µs) tells of times: its name, and seconds. A run of empty windows tells nothing."""
+    if body["type"] == "window" and body["counts"]["source_rows"] + body["counts"]["target_rows"]:
+        return CLOSED, (now - micros(body["window"]["end"])) / MICROS
+    if body["type"] == "discrepancy" and body["status"] == Status.OPENED:
+        return DETECTED, (now - micros(body["window"]["start"])) / MICROS
+    if body["type"] == "discrepancy" and body["status"] == Status.RESOLVED:
+        return CONVERGED, body["open_for_us"] / MICROS
+    return None
+
+
+def _kind(event: Event, body: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """(topology, target, kind of output, detail)."""
-    body = orjson.loads(event.body)
     detail = body["status"] if event.topic == DISCREPANCIES else body.get("verdict", body["type"])
     return body["topology"], body.get("target", ""), event.topic, detail
 

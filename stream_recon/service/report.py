@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stream_recon.service.checkpoints import Checkpointed
+from stream_recon.service.histogram import Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,18 @@ class PairReport:
     ended: bool
     buffered: int = 0
     suspended: bool = False
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    """Of those that are open, how many of each."""
+    oldest: int | None = None
+    """End of the window in which the first of them was opened."""
+
+
+CLOSED, DETECTED, CONVERGED, TRANSACTION = "closed", "detected", "converged", "transaction"
+"""What is measured: from a window's end to its certificate, from the start of a window to a difference in it being said, from the
+end of that window to that of the difference by event time, and transactions."""
+
+Measured = tuple[str, str, str]
+"""What was measured, topology, target; the names are empty where it is of neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +112,4 @@ class ReconcileReport:
     finished: frozenset[int] = field(default_factory=frozenset)
     """``run --once``: digest partitions of which every topology's input has ended."""
     checkpoints: Checkpointed = field(default_factory=Checkpointed)
+    observed: Mapping[Measured, Observed] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from stream_recon.engine.pipeline import AUDIT, DISCREPANCIES
+from stream_recon.lifecycle.states import Kind
 from stream_recon.model.plan import TopologyPlan
 from stream_recon.service.picture import (
     NORMALISE,
@@ -123,6 +124,7 @@ class Standing:
                 totals.checkpoints,
                 totals.checkpoints_failed,
                 totals.checkpoint_bytes,
+                totals.observed,
             )
 
     def _topologies(
@@ -201,6 +203,8 @@ class Standing:
             {status: said.get((*name, DISCREPANCIES, status), 0) for status in STATUSES},
             sum(p.buffered for p in homes) if homes else None,
             sum(p.suspended for p in homes),
+            {kind: sum(p.kinds.get(kind, 0) for p in homes) for kind in Kind} if homes else {},
+            min((p.oldest for p in homes if p.oldest is not None), default=None),
         )
 
 

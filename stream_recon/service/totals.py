@@ -7,10 +7,12 @@ counted once.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from stream_recon.model.digest import Counts
-from stream_recon.service.report import NormaliseReport, PartitionReport, ReconcileReport
+from stream_recon.service.histogram import Observed
+from stream_recon.service.report import Measured, NormaliseReport, PartitionReport, ReconcileReport
 
 Said = tuple[str, str, str, str]
 """Topology, target, kind of output, detail."""
@@ -37,6 +39,7 @@ class Totals:
     checkpoints: int = 0
     checkpoints_failed: int = 0
     checkpoint_bytes: int = 0
+    observed: Mapping[Measured, Observed] = field(default_factory=dict)
 
     def plus(self, report: ReconcileReport | NormaliseReport) -> Totals:
         """With those of one more worker."""
@@ -52,6 +55,8 @@ class Totals:
             self.checkpoints + report.checkpoints.made,
             self.checkpoints_failed + report.checkpoints.failed,
             self.checkpoint_bytes + report.checkpoints.sent,
+            {**self.observed}
+            | {what: one.plus(self.observed[what]) if what in self.observed else one for what, one in report.observed.items()},
         )
 
 

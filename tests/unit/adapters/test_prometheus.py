@@ -26,7 +26,8 @@ class Given:
     kind: str
     help: str
     labels: Sequence[str]
-    samples: Sequence[tuple[Sequence[str], float]]
+    samples: Sequence[tuple[Sequence[str], float]] = ()
+    buckets: Sequence[tuple[Sequence[str], Sequence[tuple[float, int]], float]] = ()
 
 
 def scrape(port: int) -> str:
@@ -74,7 +75,12 @@ def test_the_metrics_of_the_service_are_as_prometheus_wants_them() -> None:
     with closing(serve("127.0.0.1:0", lambda: families(PICTURE, "1.2.3"), {})) as endpoint:
         text = scrape(endpoint.port)
     names = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
-    assert names == {family.name for family in families(PICTURE, "1.2.3")}
+    assert names == {
+        f"{family.name}{end}"
+        for family in families(PICTURE, "1.2.3")
+        for end in (("_bucket", "_count", "_sum") if family.kind == "histogram" else ("",))
+        if family.samples or family.buckets
+    }
     if promtool := shutil.which("promtool"):
         done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout + done.stderr) == (0, "")

@@ -67,7 +67,7 @@ def section(text: str, number: int) -> str:
 @pytest.mark.parametrize(
     ("heading", "code"),
     [
-        ("header", ["format", "kind", *declared(End)]),
+        ("header", ["format", "kind", *declared(End)[:-1]]),
         ("in `feeds`", declared(Feed)),
         ("in `pairs`", declared(Pair)),
         ("in `ranges`", declared(Range)),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
+from stream_recon.lifecycle.states import Kind
 from stream_recon.model.digest import Counts
+from stream_recon.service.histogram import Observed
 from stream_recon.service.metrics import Family, families
 from stream_recon.service.picture import STATUSES, PairPicture, Picture, Reading, SidePicture, TopologyPicture
+from stream_recon.service.report import CLOSED, TRANSACTION
 
 S = 1_000_000
 NOW = 1_795_266_000 * S
@@ -27,6 +31,8 @@ PAIR = PairPicture(
     events=dict.fromkeys(STATUSES, 0) | {"opened": 4},
     buffered=5_000,
     suspended=0,
+    kinds={str(kind): {Kind.MISSING: 2, Kind.STALE: 1}.get(kind, 0) for kind in Kind},
+    oldest=NOW - 300 * S,
 )
 PICTURE = Picture(
     NOW,
@@ -41,6 +47,10 @@ PICTURE = Picture(
     checkpoints_made=9,
     checkpoints_failed=2,
     checkpoint_bytes=4096,
+    observed={
+        (CLOSED, "orders", "maria"): Observed((0, 1, 0, 2, *[0] * 7, 1), 4000.0),
+        (TRANSACTION, "", ""): Observed((3, *[0] * 11), 0.006),
+    },
 )
 NOTHING = replace(
     PICTURE,
@@ -49,11 +59,12 @@ NOTHING = replace(
             "orders",
             "why",
             (SidePicture("pg", (), Counts(), Counts(), None, None, None),),
-            (replace(PAIR, homes=0, open=None, closed=None, waiting=None, buffered=None),),
+            (replace(PAIR, homes=0, open=None, closed=None, waiting=None, buffered=None, kinds={}, oldest=None),),
         ),
     ),
     backlog=None,
     checkpoints={},
+    observed={},
 )
 
 
@@ -86,14 +97,26 @@ def test_pairs_by_verdict_and_status_with_zeros_from_the_start() -> None:
     place = ("orders", "maria")
     assert values(PICTURE, "windows_total") == {(*place, "clean"): 5, (*place, "discrepant"): 1, (*place, "inconclusive"): 0}
     assert values(PICTURE, "discrepancies_total") == {(*place, s): 4 if s == "opened" else 0 for s in STATUSES}
-    assert values(PICTURE, "open_discrepancies") == {place: 3}
+    assert values(PICTURE, "open_discrepancies") == {
+        (*place, kind): {Kind.MISSING: 2, Kind.STALE: 1}.get(kind, 0) for kind in Kind
+    }
+    assert values(PICTURE, "oldest_open_timestamp_seconds") == {place: NOW / S - 300}
     assert values(PICTURE, "waiting_rows") == {place: 7}
     assert values(PICTURE, "closed_until_timestamp_seconds") == {place: NOW / S - 40}
 
 
+def test_times_as_histograms() -> None:
+    found = by_name(PICTURE)
+    bounds = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, inf)
+    counts = (0, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 4)
+    assert found["window_close_delay_seconds"].buckets == [(("orders", "maria"), tuple(zip(bounds, counts, strict=True)), 4000.0)]
+    ((labels, buckets, total),) = found["transaction_duration_seconds"].buckets
+    assert (labels, buckets[0], buckets[-1], total) == ((), (0.005, 3), (inf, 3), 0.006)
+    assert found["time_to_detect_seconds"].buckets == found["time_to_converge_seconds"].buckets == []
+
+
 def test_the_service_as_a_whole() -> None:
     assert values(PICTURE, "transactions_total") == {(): 10}
-    assert values(PICTURE, "transaction_seconds_total") == {(): 2.5}
     assert values(PICTURE, "producers_replaced_total") == {(): 1}
     assert values(PICTURE, "log_entries_total") == {(): 400}
     assert values(replace(PICTURE, singly=7), "messages_decoded_singly_total") == {(): 7}
@@ -118,6 +141,11 @@ def test_what_is_not_known_has_no_sample() -> None:
         "idle_partitions",
         "schema_drift_columns",
         "open_discrepancies",
+        "oldest_open_timestamp_seconds",
+        "window_close_delay_seconds",
+        "time_to_detect_seconds",
+        "time_to_converge_seconds",
+        "transaction_duration_seconds",
         "waiting_rows",
         "buffered_bytes",
         "suspended_digest_partitions",
@@ -125,13 +153,25 @@ def test_what_is_not_known_has_no_sample() -> None:
         "log_backlog",
         "checkpoint_age_seconds",
     }
-    assert {name for name, family in by_name(NOTHING).items() if not family.samples} == unknown
+    assert {name for name, family in by_name(NOTHING).items() if not (family.samples or family.buckets)} == unknown
     assert values(NOTHING, "partitions") == {("orders", "pg"): 0}
     assert values(NOTHING, "topology_stopped") == {("orders",): 1}
 
 
 def test_names_say_kind_and_unit() -> None:
     for name, family in by_name(PICTURE).items():
-        assert family.kind == ("counter" if name.endswith("_total") else "gauge")
-        assert set(family.labels) <= {"topology", "side", "target", "verdict", "status", "stage", "version", "digest_partition"}
-        assert all(len(labels) == len(family.labels) for labels, _ in family.samples)
+        assert (family.kind == "counter") == name.endswith("_total")
+        assert family.kind != "histogram" or name.endswith("_seconds")
+        assert set(family.labels) <= {
+            "topology",
+            "side",
+            "target",
+            "verdict",
+            "status",
+            "stage",
+            "version",
+            "digest_partition",
+            "kind",
+        }
+        given = [labels for labels, _ in family.samples] + [labels for labels, *_ in family.buckets]
+        assert all(len(labels) == len(family.labels) for labels in given)

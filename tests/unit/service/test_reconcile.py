@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -193,6 +194,23 @@ def test_what_has_not_ended_is_not_finished() -> None:
     house.log.append([(NAMES.digests, 0, 1, None, encode(End("shop")))], {})
     desk.run(1)
     assert desk.worker.report().finished == {0}
+
+
+def test_times_are_measured_once_for_each_thing_that_is_out(desk: Desk) -> None:
+    desk.digests.give(*HOMES)
+    desk.run(2)
+    events = [orjson.loads(body) for home in HOMES for _, _, body in said(desk, home)]
+    observed = desk.worker.report().observed
+    pair = ("shop", "t")
+    count = {what: sum(one.counts) for (what, *place), one in observed.items() if tuple(place) in (pair, ("", ""))}
+    rows = [b for b in events if b["type"] == "window" and b["counts"]["source_rows"] + b["counts"]["target_rows"]]
+    statuses = Counter(b["status"] for b in events if b["type"] == "discrepancy")
+    assert count == {"closed": len(rows), "detected": statuses["opened"], "converged": statuses["resolved"]} | {
+        "transaction": sum(o.transactions for outputs in desk.outputs.values() for o in outputs)
+    }
+    assert min(count.values()) > 0
+    resolved = [b["open_for_us"] / 1e6 for b in events if b.get("status") == "resolved"]
+    assert observed["converged", *pair].total == pytest.approx(sum(resolved))
 
 
 def test_a_stall_is_counted_without_a_target() -> None:
