@@ -175,11 +175,14 @@ class _Service:
     def _metrics(self) -> AbstractContextManager[object]:
         if self._options.metrics is None:
             return nullcontext()
+        from stream_recon.adapters import cgroup
         from stream_recon.adapters.prometheus import serve
         from stream_recon.service.metrics import families
 
         checks = {"/healthz": self._unwell, "/readyz": self._unready}
-        return closing(serve(self._options.metrics, lambda: families(self._standing.picture(), __version__), checks))
+        return closing(
+            serve(self._options.metrics, lambda: families(self._standing.picture(), __version__, cgroup.memory()), checks)
+        )
 
     def _unwell(self) -> str | None:
         """Why this process should be started again: it looks after nobody."""

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from stream_recon.limits import LONG_RUN_WINDOWS, RUN_CUT_WINDOWS
+
+KINDS: Final = ("gap", "recreated", "undecodable", "lift_broken", "suspended")
+"""Every kind that there is."""
 
 
 @dataclass(frozen=True, slots=True)

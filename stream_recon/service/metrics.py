@@ -39,9 +39,11 @@ class Family:
     buckets: Sequence[Buckets] = ()
 
 
-def families(picture: Picture, version: str) -> list[Family]:
-    """Every metric, each once, in a fixed order. ``version``: of the program."""
-    return [*_sides(picture), *_pairs(picture), *_times(picture), *_service(picture, version)]
+def families(picture: Picture, version: str, memory: tuple[int, int | None] | None = None) -> list[Family]:
+    """Every metric, each once, in a fixed order. ``version``: of the program. ``memory``: octets that its container uses, and may
+    use, if they are known.
+    """
+    return [*_sides(picture), *_pairs(picture), *_times(picture), *_service(picture, version), *_container(memory)]
 
 
 def _sides(picture: Picture) -> Iterator[Family]:
@@ -115,6 +117,9 @@ def _pairs(picture: Picture) -> Iterator[Family]:
         lambda p: p.windows.items(),
     )
     yield counted("discrepancies_total", "Discrepancy events.", "status", lambda p: p.events.items())
+    yield counted(
+        "causes_total", "Why windows could not be conclusive, once for each certificate.", "cause", lambda p: p.causes.items()
+    )
 
 
 def _times(picture: Picture) -> Iterator[Family]:
@@ -159,6 +164,15 @@ def _service(picture: Picture, version: str) -> Iterator[Family]:
     workers: list[Sample] = [((stage,), float(count)) for stage, count in picture.workers.items()]
     yield Family("stream_recon_workers", "gauge", "Worker processes of this process.", ("stage",), workers)
     yield Family("stream_recon_build_info", "gauge", "1; the version of the program.", ("version",), [((version,), 1.0)])
+
+
+def _container(memory: tuple[int, int | None] | None) -> Iterator[Family]:
+    used, limit = (None, None) if memory is None else memory
+    for name, text, value in (
+        ("cgroup_memory_bytes", "Memory that this container uses, its page cache too.", used),
+        ("cgroup_memory_limit_bytes", "Memory that this container may use.", limit),
+    ):
+        yield Family(f"stream_recon_{name}", "gauge", text, (), _samples([((), value)]))
 
 
 def _samples(values: Iterable[tuple[tuple[str, ...], float | None]]) -> list[Sample]:

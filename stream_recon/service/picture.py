@@ -113,7 +113,8 @@ class PairPicture:
     are null while no digest partition is folded here. ``windows``: certificates by verdict, ``events``: discrepancy events by
     status, both since this process began. ``ended``: all input has ended. ``buffered``: octets of rows that are not folded yet.
     ``suspended``: in how many digest partitions windows are passed over. ``kinds``: of what is open, how much of each;
-    ``oldest``: end of the window in which the first of it was opened.
+    ``oldest``: end of the window in which the first of it was opened. ``causes``: those that certificates named since this
+    process began.
     """
 
     target: str
@@ -131,6 +132,7 @@ class PairPicture:
     suspended: int = 0
     kinds: Mapping[str, int] = field(default_factory=dict)
     oldest: int | None = None
+    causes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str | None:
@@ -158,6 +160,7 @@ class PairPicture:
             "digest_partitions": {"folded": self.homes, "known": self.parts},
             "windows": dict(self.windows),
             "discrepancies": dict(self.events),
+            "causes": dict(self.causes),
         }
 
 

@@ -32,7 +32,7 @@ from stream_recon.ports import Commit, Entry, Store
 from stream_recon.service.checkpoints import Checkpointed, Checkpointer
 from stream_recon.service.histogram import DELAYS, TURNS, Histogram
 from stream_recon.service.job import Names
-from stream_recon.service.report import CLOSED, CONVERGED, DETECTED, TRANSACTION, Measured, PairReport, ReconcileReport
+from stream_recon.service.report import CAUSE, CLOSED, CONVERGED, DETECTED, TRANSACTION, Measured, PairReport, ReconcileReport
 
 logger = logging.getLogger("stream_recon.reconcile")
 
@@ -174,6 +174,8 @@ class ReconcileWorker:
         for _, event in events:
             body = orjson.loads(event.body)
             self._said[_kind(event, body)] += 1
+            for cause in body.get("causes", ()):
+                self._said[body["topology"], body["target"], CAUSE, cause["kind"]] += 1
             if (measured := _measured(body, now)) is not None:
                 name, seconds = measured
                 self._measure((name, body["topology"], body["target"]), DELAYS, seconds)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
+from stream_recon.engine.causes import KINDS
 from stream_recon.engine.pipeline import AUDIT, DISCREPANCIES
 from stream_recon.lifecycle.states import Kind
 from stream_recon.model.plan import TopologyPlan
@@ -29,7 +30,7 @@ from stream_recon.service.picture import (
     SidePicture,
     TopologyPicture,
 )
-from stream_recon.service.report import NormaliseReport, PairReport, PartitionReport, ReconcileReport, StallReport
+from stream_recon.service.report import CAUSE, NormaliseReport, PairReport, PartitionReport, ReconcileReport, StallReport
 from stream_recon.service.totals import Name, Said, Tallies, Totals
 
 Report = NormaliseReport | ReconcileReport
@@ -205,6 +206,7 @@ class Standing:
             sum(p.suspended for p in homes),
             {kind: sum(p.kinds.get(kind, 0) for p in homes) for kind in Kind} if homes else {},
             min((p.oldest for p in homes if p.oldest is not None), default=None),
+            {cause: said.get((*name, CAUSE, cause), 0) for cause in KINDS},
         )
 
 

@@ -33,6 +33,7 @@ PAIR = PairPicture(
     suspended=0,
     kinds={str(kind): {Kind.MISSING: 2, Kind.STALE: 1}.get(kind, 0) for kind in Kind},
     oldest=NOW - 300 * S,
+    causes={"gap": 2, "undecodable": 0},
 )
 PICTURE = Picture(
     NOW,
@@ -100,6 +101,7 @@ def test_pairs_by_verdict_and_status_with_zeros_from_the_start() -> None:
     assert values(PICTURE, "open_discrepancies") == {
         (*place, kind): {Kind.MISSING: 2, Kind.STALE: 1}.get(kind, 0) for kind in Kind
     }
+    assert values(PICTURE, "causes_total") == {(*place, "gap"): 2, (*place, "undecodable"): 0}
     assert values(PICTURE, "oldest_open_timestamp_seconds") == {place: NOW / S - 300}
     assert values(PICTURE, "waiting_rows") == {place: 7}
     assert values(PICTURE, "closed_until_timestamp_seconds") == {place: NOW / S - 40}
@@ -130,6 +132,11 @@ def test_the_service_as_a_whole() -> None:
     assert values(PICTURE, "build_info") == {("1.2.3",): 1}
 
 
+def test_the_memory_of_the_container_if_it_is_known() -> None:
+    found = {f.name: f.samples for f in families(PICTURE, "1", (5, None))}
+    assert (found["stream_recon_cgroup_memory_bytes"], found["stream_recon_cgroup_memory_limit_bytes"]) == ([((), 5.0)], [])
+
+
 def test_what_is_not_known_has_no_sample() -> None:
     unknown = {
         "event_time_lag_seconds",
@@ -152,6 +159,8 @@ def test_what_is_not_known_has_no_sample() -> None:
         "closed_until_timestamp_seconds",
         "log_backlog",
         "checkpoint_age_seconds",
+        "cgroup_memory_bytes",
+        "cgroup_memory_limit_bytes",
     }
     assert {name for name, family in by_name(NOTHING).items() if not (family.samples or family.buckets)} == unknown
     assert values(NOTHING, "partitions") == {("orders", "pg"): 0}
@@ -172,6 +181,7 @@ def test_names_say_kind_and_unit() -> None:
             "version",
             "digest_partition",
             "kind",
+            "cause",
         }
         given = [labels for labels, _ in family.samples] + [labels for labels, *_ in family.buckets]
         assert all(len(labels) == len(family.labels) for labels in given)
