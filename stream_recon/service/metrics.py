@@ -111,6 +111,9 @@ def _pairs(picture: Picture) -> Iterator[Family]:
         lambda p: _seconds(p.closed),
     )
     yield counted(
+        "keys_total", "Judged keys: one that several windows touch counts in each.", "judgement", lambda p: p.keys.items()
+    )
+    yield counted(
         "windows_total",
         "Certificates of closed windows: one for each digest partition, runs of empty windows in one.",
         "verdict",

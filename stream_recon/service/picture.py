@@ -113,8 +113,8 @@ class PairPicture:
     are null while no digest partition is folded here. ``windows``: certificates by verdict, ``events``: discrepancy events by
     status, both since this process began. ``ended``: all input has ended. ``buffered``: octets of rows that are not folded yet.
     ``suspended``: in how many digest partitions windows are passed over. ``kinds``: of what is open, how much of each;
-    ``oldest``: end of the window in which the first of it was opened. ``causes``: those that certificates named since this
-    process began.
+    ``oldest``: end of the window in which the first of it was opened. ``causes``: those that certificates named, ``keys``: how
+    many were judged how, both since this process began.
     """
 
     target: str
@@ -133,6 +133,7 @@ class PairPicture:
     kinds: Mapping[str, int] = field(default_factory=dict)
     oldest: int | None = None
     causes: Mapping[str, int] = field(default_factory=dict)
+    keys: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str | None:
@@ -161,6 +162,7 @@ class PairPicture:
             "windows": dict(self.windows),
             "discrepancies": dict(self.events),
             "causes": dict(self.causes),
+            "keys": dict(self.keys),
         }
 
 

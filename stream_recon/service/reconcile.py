@@ -32,7 +32,18 @@ from stream_recon.ports import Commit, Entry, Store
 from stream_recon.service.checkpoints import Checkpointed, Checkpointer
 from stream_recon.service.histogram import DELAYS, TURNS, Histogram
 from stream_recon.service.job import Names
-from stream_recon.service.report import CAUSE, CLOSED, CONVERGED, DETECTED, TRANSACTION, Measured, PairReport, ReconcileReport
+from stream_recon.service.report import (
+    CAUSE,
+    CLOSED,
+    CONVERGED,
+    DETECTED,
+    JUDGEMENTS,
+    KEYS,
+    TRANSACTION,
+    Measured,
+    PairReport,
+    ReconcileReport,
+)
 
 logger = logging.getLogger("stream_recon.reconcile")
 
@@ -174,11 +185,18 @@ class ReconcileWorker:
         for _, event in events:
             body = orjson.loads(event.body)
             self._said[_kind(event, body)] += 1
-            for cause in body.get("causes", ()):
-                self._said[body["topology"], body["target"], CAUSE, cause["kind"]] += 1
+            if body["type"] == "window":
+                self._count(body)
             if (measured := _measured(body, now)) is not None:
                 name, seconds = measured
                 self._measure((name, body["topology"], body["target"]), DELAYS, seconds)
+
+    def _count(self, certificate: Mapping[str, Any]) -> None:
+        pair = certificate["topology"], certificate["target"]
+        for cause in certificate["causes"]:
+            self._said[*pair, CAUSE, cause["kind"]] += 1
+        for judgement in JUDGEMENTS:
+            self._said[*pair, KEYS, judgement] += certificate["counts"][judgement]
 
     def _put_out(self, seat: Seat, messages: Sequence[tuple[str, bytes, bytes]], commit: Commit) -> None:
         began = self._clock()

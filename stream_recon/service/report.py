@@ -87,8 +87,10 @@ class PairReport:
     """End of the window in which the first of them was opened."""
 
 
-CAUSE = "cause"
-"""A kind of what is said, beside the topics: why a window could not be conclusive."""
+CAUSE, KEYS = "cause", "keys"
+"""Kinds of what is said, beside the topics: why a window could not be conclusive, and judged keys."""
+
+JUDGEMENTS = ("equal", "different", "inconclusive")
 
 CLOSED, DETECTED, CONVERGED, TRANSACTION = "closed", "detected", "converged", "transaction"
 """What is measured: from a window's end to its certificate, from the start of a window to a difference in it being said, from the

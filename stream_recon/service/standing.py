@@ -30,7 +30,16 @@ from stream_recon.service.picture import (
     SidePicture,
     TopologyPicture,
 )
-from stream_recon.service.report import CAUSE, NormaliseReport, PairReport, PartitionReport, ReconcileReport, StallReport
+from stream_recon.service.report import (
+    CAUSE,
+    JUDGEMENTS,
+    KEYS,
+    NormaliseReport,
+    PairReport,
+    PartitionReport,
+    ReconcileReport,
+    StallReport,
+)
 from stream_recon.service.totals import Name, Said, Tallies, Totals
 
 Report = NormaliseReport | ReconcileReport
@@ -207,6 +216,7 @@ class Standing:
             {kind: sum(p.kinds.get(kind, 0) for p in homes) for kind in Kind} if homes else {},
             min((p.oldest for p in homes if p.oldest is not None), default=None),
             {cause: said.get((*name, CAUSE, cause), 0) for cause in KINDS},
+            {judgement: said.get((*name, KEYS, judgement), 0) for judgement in JUDGEMENTS},
         )
 
 

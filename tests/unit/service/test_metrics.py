@@ -34,6 +34,7 @@ PAIR = PairPicture(
     kinds={str(kind): {Kind.MISSING: 2, Kind.STALE: 1}.get(kind, 0) for kind in Kind},
     oldest=NOW - 300 * S,
     causes={"gap": 2, "undecodable": 0},
+    keys={"equal": 990, "different": 9, "inconclusive": 1},
 )
 PICTURE = Picture(
     NOW,
@@ -101,6 +102,7 @@ def test_pairs_by_verdict_and_status_with_zeros_from_the_start() -> None:
     assert values(PICTURE, "open_discrepancies") == {
         (*place, kind): {Kind.MISSING: 2, Kind.STALE: 1}.get(kind, 0) for kind in Kind
     }
+    assert values(PICTURE, "keys_total") == {(*place, "equal"): 990, (*place, "different"): 9, (*place, "inconclusive"): 1}
     assert values(PICTURE, "causes_total") == {(*place, "gap"): 2, (*place, "undecodable"): 0}
     assert values(PICTURE, "oldest_open_timestamp_seconds") == {place: NOW / S - 300}
     assert values(PICTURE, "waiting_rows") == {place: 7}
@@ -182,6 +184,7 @@ def test_names_say_kind_and_unit() -> None:
             "digest_partition",
             "kind",
             "cause",
+            "judgement",
         }
         given = [labels for labels, _ in family.samples] + [labels for labels, *_ in family.buckets]
         assert all(len(labels) == len(family.labels) for labels in given)

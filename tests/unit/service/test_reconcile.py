@@ -171,7 +171,10 @@ def test_the_report_counts_what_was_said(desk: Desk) -> None:
         assert report.said.get(("shop", "t", "discrepancies", status), 0) == count
     for verdict in ("clean", "discrepant"):
         assert report.said["shop", "t", "audit", verdict] == sum(e.get("verdict") == verdict for e in events) > 0
-    assert sum(report.said.values()) == len(events)
+    assert sum(count for (*_, what, _), count in report.said.items() if what in {"audit", "discrepancies"}) == len(events)
+    for judgement in ("equal", "different", "inconclusive"):
+        count = sum(e["counts"][judgement] for e in events if e["type"] == "window")
+        assert report.said["shop", "t", "keys", judgement] == count
     assert report.positions == report.ends == {home: desk.entries(home) for home in HOMES}
     assert report.entries == sum(map(desk.entries, HOMES))
     assert report.transactions == len(desk.said)
