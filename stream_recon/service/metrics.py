@@ -172,7 +172,7 @@ def _service(picture: Picture, version: str) -> Iterator[Family]:
 def _container(memory: tuple[int, int | None] | None) -> Iterator[Family]:
     used, limit = (None, None) if memory is None else memory
     for name, text, value in (
-        ("cgroup_memory_bytes", "Memory that this container uses, its page cache too.", used),
+        ("cgroup_memory_bytes", "Memory that this container uses, without page cache that can be dropped.", used),
         ("cgroup_memory_limit_bytes", "Memory that this container may use.", limit),
     ):
         yield Family(f"stream_recon_{name}", "gauge", text, (), _samples([((), value)]))

@@ -17,6 +17,12 @@ from stream_recon.adapters.cgroup import memory
         ("0::/of/the/host", {"memory.current": "5", "memory.max": "9"}, (5, 9)),
         ("4:memory:/a\n0::/", {"memory/a/memory.usage_in_bytes": "5", "memory/a/memory.limit_in_bytes": "9"}, (5, 9)),
         ("4:cpu,memory:/a", {"memory/memory.usage_in_bytes": "5", "memory/memory.limit_in_bytes": str(2**63 - 4096)}, (5, None)),
+        ("0::/a", {"a/memory.current": "5", "a/memory.stat": "anon 1\ninactive_file 2\nactive_file 2"}, (3, None)),
+        (
+            "4:memory:/a",
+            {"memory/a/memory.usage_in_bytes": "5", "memory/a/memory.stat": "inactive_file 1\ntotal_inactive_file 4"},
+            (1, None),
+        ),
         ("4:cpu:/a\n0::/", {"cpu/memory.usage_in_bytes": "5"}, None),
         ("", {}, None),
     ],
