@@ -13,7 +13,7 @@ from typing import Final
 from tools.programs import run
 
 HOME: Final = Path(__file__).resolve().parents[1] / ".broker" / "prometheus"
-ADVICE: Final = "Debian and Ubuntu: apt-get install prometheus    macOS: brew install prometheus    others: prometheus.io/download"
+ADVICE: Final = "Debian and Ubuntu: apt-get install prometheus    macOS: brew install prometheus    or prometheus.io/download"
 
 
 class PrometheusError(Exception):

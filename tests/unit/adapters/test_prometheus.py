@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import urllib.error
@@ -18,6 +17,7 @@ from stream_recon.adapters.prometheus import serve
 from stream_recon.errors import ConfigError
 from stream_recon.service.metrics import families
 from tests.unit.service.test_metrics import PICTURE
+from tools.prometheus import program
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,8 @@ def test_the_metrics_of_the_service_are_as_prometheus_wants_them() -> None:
         for end in (("_bucket", "_count", "_sum") if family.kind == "histogram" else ("",))
         if family.samples or family.buckets
     }
-    if promtool := shutil.which("promtool"):
-        done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    done = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_a_port_in_use_is_refused_with_what_to_do() -> None:
