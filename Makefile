@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # The first interpreter that is new enough and can make a virtual environment; `make PYTHON=/path/to/python3 ...` overrides.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: help setup demo demo-kafka broker test crash check soak soak-sim soak-cluster soak-service test-keys format bench bench-peers schemas lock clean
+.PHONY: help setup demo demo-kafka broker test crash check soak soak-sim soak-cluster soak-service test-keys format bench bench-peers dashboards schemas lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ bench: $(READY) ## what the work costs on this machine
 
 bench-peers: $(READY) ## the same job by other engines, installed into .broker, about an hour; ARGS="--only REGEX --size N --rounds N --write"
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
+dashboards: $(READY) ## write monitoring/grafana/ anew
+	@$(BIN)/python -m tools.dashboards
 
 schemas: $(READY) ## write schemas/ anew from the configuration model
 	@$(BIN)/python -m stream_recon.config.schema schemas/topology.schema.json
