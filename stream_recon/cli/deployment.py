@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from stream_recon.adapters.kafka.client import Cluster
 from stream_recon.adapters.kafka.peek import sample
 from stream_recon.adapters.kafka.table import Table
-from stream_recon.adapters.kafka.topics import Topics, digest_log, events, record, table
+from stream_recon.adapters.kafka.topics import OwnTopic, Topics, digest_log, events, record, table
 from stream_recon.cli.clusters import REACH_SECONDS, cluster_of
 from stream_recon.cli.schemas import book_of, ids_in_headers
 from stream_recon.cli.who import who
@@ -42,6 +42,17 @@ _OTHERS_SECONDS: Final = 5.0
 _LEAVE_SECONDS: Final = 15.0
 SAMPLED: Final = 1_000
 """Messages at either end of each partition in which columns are looked for."""
+
+
+def own_topics(names: Names, partitions: int, *, exactly: bool) -> list[OwnTopic]:
+    """What a deployment keeps in Kafka, but for what a signer publishes; ``exactly``: the digest log has so many partitions."""
+    return [
+        digest_log(names.digests, partitions, exactly=exactly),
+        table(names.topologies, 1),
+        events(names.discrepancies, partitions),
+        record(names.audit, partitions),
+        record(names.dead_letters, 1),
+    ]
 
 
 class NothingYet(BrokerError):
@@ -92,13 +103,7 @@ class Deployment:
             BrokerError: one has settings that would break promises, or cannot be made.
         """
         names, wanted = self.names, self.digest_partitions or DIGEST_PARTITIONS
-        own = [
-            digest_log(names.digests, wanted, exactly=self.digest_partitions is not None),
-            table(names.topologies, 1),
-            events(names.discrepancies, wanted),
-            record(names.audit, wanted),
-            record(names.dead_letters, 1),
-        ]
+        own = own_topics(names, wanted, exactly=self.digest_partitions is not None)
         for cluster in {c.id: c for c in (self.cluster, *(cluster_of(s.kafka) for s in self._sides()))}.values():
             Topics(cluster).group(names.normalise)  # a group that is not allowed is told now, and by name
         Topics(self.cluster).group(names.reconcile)

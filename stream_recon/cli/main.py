@@ -28,9 +28,11 @@ commands = typer.Typer(
     rich_markup_mode=None,
 )
 schemas = typer.Typer(help="The JSON Schemas of topologies and of what is put out.", rich_markup_mode=None)
+acl = typer.Typer(help="What a deployment must be allowed to do on its clusters.", rich_markup_mode=None)
 commands.add_typer(audit, name="audit")
 commands.add_typer(keys, name="keys")
 commands.add_typer(schemas, name="schemas")
+commands.add_typer(acl, name="acl")
 commands.command()(gate)
 commands.command()(ledger)
 
@@ -167,6 +169,25 @@ def rebuild(
     from stream_recon.cli import upkeep
 
     raise typer.Exit(upkeep.rebuild(topologies, prefix, reason, as_json=as_json))
+
+
+@acl.command("render")
+def render_acls(
+    topologies: Topologies,
+    principal: Annotated[
+        str, typer.Option(metavar="TYPE:NAME", help="Who: User:recon, or User:CN=recon,O=...")
+    ] = "User:stream-recon",
+    form: Annotated[
+        str, typer.Option("--format", help="kafka-acls: commands; strimzi: KafkaUser and KafkaTopic.")
+    ] = "kafka-acls",
+    sign: Annotated[bool, typer.Option("--sign", help="Of audit sign, in place of those of run.")] = False,
+    prefix: Prefix = None,
+    as_json: Json = False,
+) -> None:
+    """Print the least rights with which everything works, for each cluster. Nothing is changed, no cluster is asked."""
+    from stream_recon.cli import acls
+
+    raise typer.Exit(acls.render(topologies, prefix, principal, form, sign=sign, as_json=as_json))
 
 
 @schemas.command("show")

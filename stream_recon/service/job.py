@@ -38,6 +38,11 @@ class Names:
         return f"{self._own}.topologies"
 
     @property
+    def opening(self) -> str:
+        """The transactional id of whoever opens a topology's share."""
+        return f"{self.topologies}.open"
+
+    @property
     def normalise(self) -> str:
         return f"{self._own}.normalise"
 

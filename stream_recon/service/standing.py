@@ -213,7 +213,7 @@ class Standing:
             {status: said.get((*name, DISCREPANCIES, status), 0) for status in STATUSES},
             sum(p.buffered for p in homes) if homes else None,
             sum(p.suspended for p in homes),
-            {kind: sum(p.kinds.get(kind, 0) for p in homes) for kind in Kind} if homes else {},
+            {str(kind): sum(p.kinds.get(kind, 0) for p in homes) for kind in Kind} if homes else {},
             min((p.oldest for p in homes if p.oldest is not None), default=None),
             {cause: said.get((*name, CAUSE, cause), 0) for cause in KINDS},
             {judgement: said.get((*name, KEYS, judgement), 0) for judgement in JUDGEMENTS},

@@ -8,8 +8,8 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -19,7 +19,9 @@ from confluent_kafka.admin import AclOperation, ResourceType
 from stream_recon.adapters.kafka import client
 from stream_recon.cli import deployment, upkeep
 from stream_recon.cli.clusters import REACH_SECONDS
+from stream_recon.config import load_topology
 from stream_recon.service.job import Names
+from stream_recon.service.rights import Right, rights
 from tests.kafka.refusing import WITHIN_S, Guest, Here, Live, ids, live, until
 from tools.kafka.broker import USERS, Broker
 
@@ -416,33 +418,34 @@ def secured() -> Iterator[Broker]:
         yield broker
 
 
-@dataclass(frozen=True)
-class Grant:
-    """Rights on what begins with a name, in which PREFIX stands for the test's. The service needs all of ``RIGHTS``."""
-
-    kind: ResourceType
-    name: str
-    operations: tuple[AclOperation, ...]
-    whole: bool = False
-
-
-READ, WRITE, CREATE, DESCRIBE, CONFIGS = (
-    AclOperation.READ,
-    AclOperation.WRITE,
-    AclOperation.CREATE,
-    AclOperation.DESCRIBE,
-    AclOperation.DESCRIBE_CONFIGS,
-)
-OWN = ("digests", "topologies", "discrepancies", "audit", "dead-letters")
-RIGHTS = {
-    "s": Grant(ResourceType.TOPIC, "PREFIX-s", (READ, DESCRIBE, CONFIGS), whole=True),
-    "t": Grant(ResourceType.TOPIC, "PREFIX-t", (READ, DESCRIBE, CONFIGS), whole=True),
-    **{own: Grant(ResourceType.TOPIC, f"PREFIX.{own}", (READ, WRITE, CREATE, DESCRIBE, CONFIGS), whole=True) for own in OWN},
-    "normalise": Grant(ResourceType.GROUP, "PREFIX.normalise", (READ,)),
-    "reconcile": Grant(ResourceType.GROUP, "PREFIX.reconcile", (READ,)),
-    "open": Grant(ResourceType.TRANSACTIONAL_ID, "PREFIX.topologies.open", (WRITE, DESCRIBE)),
-    "transactions": Grant(ResourceType.TRANSACTIONAL_ID, "PREFIX.reconcile-", (WRITE, DESCRIBE)),
+PLAN = {
+    "version": 1,
+    "name": "x",
+    "kafka": {"bootstrap.servers": "b:1"},
+    "source": {"name": "s", "topics": ["PREFIX-s"], "format": "json", "key": ["id"]},
+    "targets": [{"name": "t", "topics": ["PREFIX-t"], "format": "json", "key": ["id"]}],
+    "outputs": {"prefix": "PREFIX"},
 }
+
+
+def rendered() -> list[Right]:
+    """What ``acl render`` asks for, in which PREFIX stands for the test's."""
+    with TemporaryDirectory() as place:
+        path = Path(place) / "x.yaml"
+        path.write_text(json.dumps(PLAN))
+        (found,) = rights([load_topology(path)], lambda _: "").values()
+    return found
+
+
+RIGHTS = rendered()
+KINDS = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "transactional-id": ResourceType.TRANSACTIONAL_ID}
+OPERATIONS = {
+    "Read": AclOperation.READ,
+    "Write": AclOperation.WRITE,
+    "Create": AclOperation.CREATE,
+    "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+}
+EACH = [(right.name, operation) for right in RIGHTS for operation in right.operations]
 
 
 @pytest.fixture
@@ -459,71 +462,43 @@ def as_guest(world: Live, broker: Broker, **top: Any) -> Path:
     return world.topology(kafka={**login, **top})
 
 
-def allow(world: Live, *without: str, **instead: tuple[AclOperation, ...]) -> None:
+def allow(world: Live, without: tuple[str, str] | None = None) -> None:
+    """All that is rendered, but for one operation."""
     guest = Guest(world.admin)
-    for name, grant in RIGHTS.items():
-        operations = instead.get(name.replace("-", "_"), () if name in without else grant.operations)
+    for right in RIGHTS:
+        operations = [OPERATIONS[o] for o in right.operations if (right.name, o) != without]
         if operations:
-            guest.may(grant.kind, grant.name.replace("PREFIX", world.prefix), *operations, whole=grant.whole)
+            name = right.name.replace("PREFIX", world.prefix)
+            guest.may(KINDS[right.kind], name, *operations, whole=not right.prefixed)
 
 
-@pytest.mark.parametrize(
-    ("without", "instead", "told"),
-    [
-        pytest.param(["s"], {}, ["-s", "Read"], id="source-topic"),
-        pytest.param([], {"s": (DESCRIBE, CONFIGS)}, ["-s", "Read"], id="read-source-topic"),
-        pytest.param([], {"t": (READ, DESCRIBE)}, ["-t", "DescribeConfigs"], id="settings-of-target-topic"),
-        pytest.param(["normalise"], {}, [".normalise", "Read on the consumer groups"], id="group"),
-        pytest.param(["open"], {}, [".topologies.open", "Write on transactional ids"], id="transactional-id"),
-        pytest.param(
-            [], {"audit": (READ, WRITE, DESCRIBE, CONFIGS)}, [".audit", "Create", "kafka-topics.sh", "--create"], id="create"
-        ),
-        pytest.param(["reconcile"], {}, [".reconcile", "Read on the consumer groups"], id="other-group"),
-        pytest.param([], {"digests": (READ, CREATE, DESCRIBE, CONFIGS)}, ["PREFIX.*", "Write"], id="write-digests"),
-    ],
-)
-def test_a_missing_right_is_named_before_any_worker_starts(
-    guarded: Live,
-    secured: Broker,
-    here: Here,
-    monkeypatch: pytest.MonkeyPatch,
-    without: list[str],
-    instead: dict[str, tuple[AclOperation, ...]],
-    told: list[str],
+LATER = {("PREFIX.reconcile-", "Write"), ("PREFIX.digests", "Read")}
+"""Found by a worker; every other right is asked for before any worker starts."""
+
+NAMED = {("PREFIX.digests", "Write"): "PREFIX.topologies"}
+"""What is named in its place: both are written in one transaction."""
+
+
+@pytest.mark.parametrize("without", EACH, ids=" ".join)
+def test_each_right_that_is_rendered_is_needed_and_named(
+    guarded: Live, secured: Broker, here: Here, monkeypatch: pytest.MonkeyPatch, without: tuple[str, str]
 ) -> None:
     monkeypatch.setenv("RECON_TEST_PASSWORD", SECRET)
-    allow(guarded, *without, **instead)
-    result = here("run", as_guest(guarded, secured), "--state", guarded.place / "state")
-    result.refused(3, "does not allow it", "grant the ACL", *told)
-    assert SECRET not in result.stderr
-    assert guarded.of() == []
-
-
-@pytest.mark.parametrize(
-    ("without", "instead", "code", "told"),
-    [
-        pytest.param([], {"discrepancies": (CREATE, DESCRIBE, CONFIGS)}, 4, [".discrepancies", "Write"], id="write-outputs"),
-        pytest.param(["transactions"], {}, 3, [".reconcile-0", "Write on transactional ids"], id="transactional-id"),
-        pytest.param([], {"digests": (WRITE, CREATE, DESCRIBE, CONFIGS)}, 3, [".digests", "Read"], id="read-digests"),
-    ],
-)
-def test_a_missing_right_of_a_worker_ends_the_run_and_is_named(
-    guarded: Live,
-    secured: Broker,
-    without: list[str],
-    instead: dict[str, tuple[AclOperation, ...]],
-    code: int,
-    told: list[str],
-) -> None:
-    allow(guarded, *without, **instead)
-    result = guarded.start(as_guest(guarded, secured), RECON_TEST_PASSWORD=SECRET).end()
-    result.refused(code, "does not allow it", "grant the ACL", *told)
+    allow(guarded, without)
+    topology = as_guest(guarded, secured)
+    if without in LATER:
+        result = guarded.start(topology, RECON_TEST_PASSWORD=SECRET).end()
+    else:
+        result = here("run", topology, "--state", guarded.place / "state")
+        assert guarded.of() == []
+    named = NAMED.get(without, without[0]).replace("PREFIX", guarded.prefix)
+    result.refused(3, "does not allow it", "grant the ACL", named)
     assert SECRET not in result.stderr
 
 
 def test_a_refusal_while_the_offsets_are_on_their_way_is_told_with_its_reason(guarded: Live, secured: Broker) -> None:
     """The two cross by chance: about one in five times."""
-    allow(guarded, digests=(READ, CREATE, DESCRIBE, CONFIGS))
+    allow(guarded, ("PREFIX.digests", "Write"))
     guarded.make_as(f"{guarded.prefix}.digests")
     cluster = client.Cluster(tuple(secured.login("guest").items()))
     membership = cluster.consumer({"group.id": f"{guarded.prefix}.reconcile"}).consumer_group_metadata()

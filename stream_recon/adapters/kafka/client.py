@@ -339,8 +339,8 @@ _PASSING: Final = {
 """What brokers answer while one of them starts, what it led moves to another, or a group shares its work out anew."""
 _CREDENTIALS: Final = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
 _FORBIDDEN: Final = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant the ACLs: Read, Describe, DescribeConfigs on the topics that it reads; on its "
-    "own, PREFIX.*, Create and Write as well",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant the ACLs: Read and DescribeConfigs on the topics that it reads; on its own, "
+    "PREFIX.*, Create and Write as well; stream-recon acl render prints them",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "grant the ACL: Read on the consumer groups PREFIX.normalise and PREFIX.reconcile",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "grant the ACL: Create on the cluster, or create the topics beforehand",
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "grant the ACL: Write on transactional ids that begin with PREFIX",

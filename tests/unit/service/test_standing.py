@@ -7,8 +7,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
+from stream_recon.lifecycle.states import Kind
 from stream_recon.model.digest import Counts
 from stream_recon.model.plan import Format, SidePlan, TopologyPlan
 from stream_recon.service.checkpoints import Checkpointed
@@ -102,6 +104,14 @@ def test_a_view_reads_again_what_counts_once_but_may_be_the_slowest() -> None:
     standing_.take("n-0", 0, reads(part(0), part(0, view="pg~search", watermark=NOW - 60 * S, position=50)))
     pg = side(standing_.picture())
     assert (len(pg.readings), pg.counts.rows, pg.behind, pg.watermark) == (1, 80, 10, NOW - 60 * S)
+
+
+def test_the_picture_can_be_written_as_json() -> None:
+    standing_ = standing()
+    standing_.take("n-0", 0, reads(part(0)))
+    standing_.take("r-0", 0, folds(home(0)))
+    (topology,) = orjson.loads(orjson.dumps(standing_.picture().to_json()))["topologies"]
+    assert set(topology["pairs"][0]["open_by_kind"]) == set(Kind)
 
 
 def test_what_is_planned_is_in_the_picture_though_nobody_reads_it() -> None:
