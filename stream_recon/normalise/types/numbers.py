@@ -11,6 +11,8 @@ import struct
 from decimal import Decimal
 from typing import Final
 
+import numpy as np
+
 from stream_recon.errors import Refused
 from stream_recon.limits import MAX_DIGITS
 from stream_recon.normalise.canonical import Item
@@ -123,6 +125,21 @@ def parse_float(literal: str) -> float:
     if math.isinf(value):
         raise Refused("expected a float64, got a number beyond its range")
     return value
+
+
+def parse_single(literal: str) -> float:
+    """The float32 nearest to a number as written, as float64. Raises ``Refused`` beyond its range."""
+    value = parse_float(literal)
+    near = narrow(value)
+    if value != near:
+        towards = np.float32(math.inf if value > near else -math.inf)
+        with np.errstate(over="ignore"):
+            other = float(np.nextafter(np.float32(near), towards))
+        if value == (near + other) / 2:  # rounded to a float64 halfway between two: what was written says to which
+            written, halfway = Decimal(literal), Decimal(value)
+            if written != halfway:
+                return max(near, other) if written > halfway else min(near, other)
+    return near
 
 
 def narrow(value: float) -> float:

@@ -14,8 +14,8 @@ from stream_recon.normalise.types.numbers import (
     SPECIAL_FLOATS,
     decimal_item,
     float_item,
-    narrow,
     parse_float,
+    parse_single,
     unscaled_item,
 )
 from stream_recon.normalise.types.values import Json, Number, refuse_kind
@@ -100,8 +100,7 @@ def _float(wire: Wire, _: Options) -> Reader:
             return float_item(SPECIAL_FLOATS[value])
         if not isinstance(value, Number):
             raise refuse_kind("a number", value)
-        number = parse_float(value.literal)
-        return float_item(narrow(number) if single else number)
+        return float_item(parse_single(value.literal) if single else parse_float(value.literal))
 
     return read
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from stream_recon.normalise.canonical import Item
@@ -14,10 +13,10 @@ from stream_recon.normalise.types.zones import local_to_utc
 
 UNITS: Final = {"ms": 1_000_000, "us": 1_000, "ns": 1}
 """Ns in a unit."""
-_ENDS: Final = {2**63 - 1: b"infinity", -(2**63): b"-infinity"}
-_INFINITIES: Final = {9223372036825200000: b"infinity", -9223372036832400000: b"-infinity", **_ENDS}
-"""PostgreSQL's infinite timestamps: pgjdbc's, which Debezium passes on in ms (and, says its documentation, in µs), or the ends of
-int64. No timestamp of PostgreSQL comes near either.
+_PGJDBC: Final = {9223372036825200000: b"infinity", -9223372036832400000: b"-infinity"}
+INFINITIES: Final = {"ms": _PGJDBC, "us": _PGJDBC, "ns": {2**63 - 1: b"infinity", -(2**63): b"-infinity"}}
+"""PostgreSQL's infinite timestamps: pgjdbc's, which Debezium passes on in ms (and, says its documentation, in µs), and the ends
+of int64 in ns.
 """
 _INFINITE_TEXTS: Final = {"+292278994-08-16T23:00:00Z": b"infinity", "-292275055-05-16T23:00:00Z": b"-infinity"}
 """The same, as ``isostring`` spells them."""
@@ -51,22 +50,22 @@ def time_reader(unit: str) -> Reader:
 
 @named("io.debezium.time.Timestamp", "org.apache.kafka.connect.data.Timestamp")
 def _timestamp(_: Wire, options: Options) -> Reader:
-    return timestamp_reader("ms", options, _INFINITIES)
+    return timestamp_reader("ms", options)
 
 
 @named("io.debezium.time.MicroTimestamp")
 def _micro_timestamp(_: Wire, options: Options) -> Reader:
-    return timestamp_reader("us", options, _INFINITIES)
+    return timestamp_reader("us", options)
 
 
 @named("io.debezium.time.NanoTimestamp")
 def _nano_timestamp(_: Wire, options: Options) -> Reader:
-    return timestamp_reader("ns", options, _ENDS)
+    return timestamp_reader("ns", options)
 
 
-def timestamp_reader(unit: str, options: Options, infinities: Mapping[int, bytes] | None = None) -> Reader:
+def timestamp_reader(unit: str, options: Options) -> Reader:
     """``t`` of an integer count since the epoch: of UTC, or of the wall clock of the declared zone."""
-    factor, zone, infinite = UNITS[unit], options.zone, infinities or {}
+    factor, zone, infinite = UNITS[unit], options.zone, INFINITIES[unit]
 
     def read(value: Json) -> Item:
         count = integer_of(value)

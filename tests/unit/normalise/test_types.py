@@ -81,6 +81,16 @@ TABLES: dict[str, Table] = {
         [(0, "f1:0"), ("", REFUSED), ("NaN", "f3:NaN"), ("-Infinity", "f9:-Infinity"), (0.1, "f3:0.1"), ("nan", REFUSED)],
     ),
     "float32": ({"type": "float"}, None, [(0, "f1:0"), ("", REFUSED), (3.14, "f17:3.140000104904175"), (1e39, REFUSED)]),
+    "float32, rounded once": (
+        {"type": "float"},
+        None,
+        [
+            (7.038531e-26, "f21:7.038530691851209e-26"),
+            (7.0385313e-26, "f21:7.038531308148791e-26"),
+            (-7.038531e-26, "f22:-7.038530691851209e-26"),
+            (1.0000000596046448, "f18:1.0000001192092896"),
+        ],
+    ),
     "string": (STRING, None, [("", "s0:"), ("0", "s1:0"), (0, REFUSED), (" a ", "s3: a "), ("é", "s2:é"), ("\ud800", REFUSED)]),
     "bytes": (BYTES, None, [("", "x0:"), ("AA==", "x2:00"), (0, REFUSED), ("A", REFUSED), (b64(b"\xff\x10"), "x4:ff10")]),
     "decimal": (
@@ -119,6 +129,7 @@ TABLES: dict[str, Table] = {
             (1, "t26:1970-01-01T00:00:00.000001"),
             (9223372036825200000, "t8:infinity"),
             (-9223372036832400000, "t9:-infinity"),
+            (2**63 - 1, "t29:+294247-01-10T04:00:54.775807"),
             (253402300800000000, "t28:+10000-01-01T00:00:00.000000"),
             (-62167219200000001, "t27:-0001-12-31T23:59:59.999999"),
         ],
@@ -274,7 +285,12 @@ TABLES: dict[str, Table] = {
         "timestamp(ms)",
         [(1, "t26:1970-01-01T00:00:00.001000"), ("2026-11-21", REFUSED), ("", REFUSED)],
     ),
-    "declared timestamp(us)": (INT, "timestamp(us)", [(0, "t26:1970-01-01T00:00:00.000000"), (1.5, REFUSED)]),
+    "declared timestamp(us)": (
+        INT,
+        "timestamp(us)",
+        [(0, "t26:1970-01-01T00:00:00.000000"), (1.5, REFUSED), (9223372036825200000, "t8:infinity")],
+    ),
+    "declared timestamp(ns)": (INT, "timestamp(ns)", [(2**63 - 1, "t8:infinity"), (-(2**63), "t9:-infinity")]),
     "declared time": (None, "time", [("04:00", "c15:04:00:00.000000"), (0, REFUSED), ("", REFUSED)]),
     "declared time(us)": (None, "time(us)", [(0, "c15:00:00:00.000000"), ("04:00", REFUSED)]),
     "declared uuid": (
@@ -375,12 +391,21 @@ def test_what_only_resembles_the_placeholder(value: Any) -> None:
         ("2026-07-01T12:00:00Z", "t26:2026-07-01T12:00:00.000000"),
         ("2026-03-29T02:30:00", REFUSED),  # skipped
         ("2026-10-25T02:30:00", REFUSED),  # twice
-        ("+10000-01-01T00:00:00", REFUSED),
+        ("+10000-01-01T00:00:00", "t26:9999-12-31T23:00:00.000000"),
+        ("+12026-07-01T12:00:00", "t28:+12026-07-01T10:00:00.000000"),
+        ("+12026-03-29T02:30:00", REFUSED),  # a Sunday as in 2026: skipped then, too
+        ("0001-01-01T00:00:00", "t26:0000-12-31T23:06:32.000000"),
+        ("-4000-01-01T00:00:00", "t27:-4001-12-31T23:06:32.000000"),
         ("infinity", "t8:infinity"),
     ],
 )
 def test_local_time_in_a_declared_zone(text: str, expected: str) -> None:
     assert read(None, "timestamp", json.dumps(text), Options(zone=load_zone("Europe/Berlin"))) == expected
+
+
+def test_for_ever_in_a_zone_behind_utc() -> None:
+    options = Options(zone=load_zone("America/New_York"))
+    assert read(None, "timestamp", '"9999-12-31T23:59:59"', options) == "t28:+10000-01-01T04:59:59.000000"
 
 
 def test_a_zone_shifts_integers_without_zone_and_no_instants() -> None:
