@@ -260,14 +260,14 @@ def write(result: dict[str, Any]) -> None:
 def main() -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=80.0, help="of input and faults")
+    parser.add_argument("--minutes", type=float, default=83.0, help="of input and faults")
     parser.add_argument("--seed", type=int, default=None, help="of rows and faults; a random one is printed")
     parser.add_argument("--rate", type=float, default=400.0, help="rows a second of the source")
     parser.add_argument("--keys", type=int, default=2_000, help="of the table")
     parser.add_argument("--differs-every", type=float, default=4.0, help="seconds between two differences, on the average")
     parser.add_argument("--workers", type=int, default=1, help="of each stage, of each of the two runs")
     parser.add_argument("--memory", default="128MiB", help="of each worker: so little that it is full when the warm-up is over")
-    parser.add_argument("--warm-up", type=float, default=20.0, help="minutes that no trend is taken from")
+    parser.add_argument("--warm-up", type=float, default=21.0, help="minutes that no trend is taken from")
     parser.add_argument("--out", type=Path, default=Path(".soak"), help="logs, states and figures")
     parser.add_argument("--write", type=Path, metavar="JSON", help="only put the figures of a soak into the documentation")
     options = parser.parse_args()
