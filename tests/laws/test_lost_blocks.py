@@ -17,7 +17,7 @@ from tests.laws.drive import Drive
 from tests.oracle.generate import Rolled
 from tests.oracle.strategies import delivery_of, seeded
 
-SEEDS: Final = range(150)
+SEEDS: Final = range(60)
 SIZE: Final = 25
 
 Certificate = dict[str, Any]
@@ -86,4 +86,4 @@ def test_no_window_that_a_deleted_block_could_touch_is_clean(tmp_path: Path) -> 
                 for one in touched(range_, range_.feed.partition("~")[0], found, *span):
                     looked += 1
                     assert one["verdict"] != "clean", (seed, range_, span, one)
-    assert looked > 100
+    assert looked > 40

@@ -13,7 +13,7 @@ import pytest
 from tests.laws.ordeal import trial
 from tests.oracle.strategies import Sort
 
-SEEDS = int(os.environ.get("RECON_SOAK_SEEDS", "40"))
+SEEDS = int(os.environ.get("RECON_SOAK_SEEDS", "20"))
 FROM = int(os.environ.get("RECON_SOAK_FROM", "0"))
 
 

@@ -13,10 +13,11 @@ from stream_recon.normalise.types.zones import local_to_utc
 
 UNITS: Final = {"ms": 1_000_000, "us": 1_000, "ns": 1}
 """Ns in a unit."""
+_ENDS: Final = {2**63 - 1: b"infinity", -(2**63): b"-infinity"}
 _PGJDBC: Final = {9223372036825200000: b"infinity", -9223372036832400000: b"-infinity"}
-INFINITIES: Final = {"ms": _PGJDBC, "us": _PGJDBC, "ns": {2**63 - 1: b"infinity", -(2**63): b"-infinity"}}
-"""PostgreSQL's infinite timestamps: pgjdbc's, which Debezium passes on in ms (and, says its documentation, in µs), and the ends
-of int64 in ns.
+INFINITIES: Final = {"ms": _PGJDBC | _ENDS, "us": _PGJDBC | _ENDS, "ns": _ENDS}
+"""PostgreSQL's infinite timestamps: pgjdbc's, which Debezium passes on in ms (and, says its documentation, in µs), or the ends of
+int64, which it sends in µs and ns.
 """
 _INFINITE_TEXTS: Final = {"+292278994-08-16T23:00:00Z": b"infinity", "-292275055-05-16T23:00:00Z": b"-infinity"}
 """The same, as ``isostring`` spells them."""
