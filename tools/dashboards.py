@@ -270,9 +270,7 @@ def _panel(panel: Panel, number: int) -> dict[str, Any]:
         "gridPos": place,
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
         "options": {"legend": {"displayMode": "table", "placement": "bottom", "calcs": ["lastNotNull", "max"]}},
-        "targets": [
-            _target(query, letter) for query, letter in zip(panel.queries, ascii_uppercase[: len(panel.queries)], strict=True)
-        ],
+        "targets": [_target(query, ascii_uppercase[number]) for number, query in enumerate(panel.queries)],
     }
 
 

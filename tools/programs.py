@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -19,6 +20,13 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
 def tail(text: str, lines: int = 30) -> str:
     """The end of what a program said, indented."""
     return "\n".join(f"    {line}" for line in text.rstrip().splitlines()[-lines:])
+
+
+def free_port() -> int:
+    """One that nobody has now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 class Running(abc.ABC):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,12 +16,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-from tools.programs import Running, run, tail
+from tools.programs import Running, free_port, run, tail
 
 HOME: Final = Path(__file__).resolve().parents[1] / ".broker" / "prometheus"
 ADVICE: Final = "Debian and Ubuntu: apt-get install prometheus    macOS: brew install prometheus    or prometheus.io/download"
-
-
 START_SECONDS: Final = 60.0
 
 
@@ -58,13 +55,6 @@ def _fetch() -> None:
                 raise PrometheusError(f"apt-get cannot fetch Prometheus. Mend that, then run this again. {ADVICE}\n{said}")
         (package,) = Path(place).glob("*.deb")
         subprocess.run(["dpkg-deb", "--extract", package, HOME], check=True)
-
-
-def free_port() -> int:
-    """One that nobody has now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class Prometheus(Running):

@@ -10,7 +10,7 @@ yet folded, one by one (``engine.exact``).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -155,7 +155,7 @@ class Closer:
         yield from self.base.keys(self.octets)
         yield from ((p.high, p.low) for p in self.source.pieces(None, self.source.reads_to(span.ahead)))
         yield from ((p.high, p.low) for p in self.target.pieces(None, self.target.reads_to(span.settled)))
-        yield from (halves(side.cut_early()) for side in (self.source, self.target))
+        yield from (columns(side.cut_early()) for side in (self.source, self.target))
 
     def _odd_keys(self, high: Words, low: Words, span: Span) -> dict[int, OddKey]:
         odd = self.source.odd(high, low, self.source.reads_to(span.ahead))
@@ -270,11 +270,10 @@ def standing(
     return out[0], out[1]
 
 
-def halves(keys: Collection[tuple[int, int]]) -> Keys:
-    """Keys as columns."""
-    return np.fromiter((high for high, _ in keys), np.uint64, len(keys)), np.fromiter(
-        (low for _, low in keys), np.uint64, len(keys)
-    )
+def columns(keys: Iterable[tuple[int, int]]) -> Keys:
+    """Keys by halves, as columns."""
+    high, low = np.array([*keys], np.uint64).reshape(-1, 2).T.copy()
+    return high, low
 
 
 def union(parts: Iterable[Keys]) -> Keys:

@@ -10,7 +10,7 @@ from stream_recon.align.fold import pack
 from stream_recon.align.pieces import Words
 from stream_recon.align.side import NEVER, Left, Side
 from stream_recon.engine.base import BaseState
-from stream_recon.engine.closing import Closer, Keys, halves, standing, union
+from stream_recon.engine.closing import Closer, Keys, columns, standing, union
 from stream_recon.engine.exact import KeyHistory
 from stream_recon.engine.keep import PairStore
 from stream_recon.limits import STORE_BATCH_KEYS
@@ -49,7 +49,7 @@ def _keys(part: Closer, ends: tuple[int, int], before: tuple[int, int]) -> list[
     keys = [(p.high, p.low) for side, end in zip(sides, ends, strict=True) for p in side.pieces(None, end)]
     if any(side.open_truncates(to) for side, to in zip(sides, before, strict=True)):
         keys += part.base.keys(part.octets)
-        keys += (halves(side.cut_early()) for side in sides)
+        keys += (columns(side.cut_early()) for side in sides)
     return keys
 
 

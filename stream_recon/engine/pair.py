@@ -21,7 +21,7 @@ from stream_recon.audit.merkle import Tree, root
 from stream_recon.compare.judge import Verdict
 from stream_recon.engine.base import BaseState
 from stream_recon.engine.causes import Cause, runs
-from stream_recon.engine.closing import Closer, Judged, Keys, member
+from stream_recon.engine.closing import Closer, Judged, Keys, columns, member
 from stream_recon.engine.events import Entries
 from stream_recon.engine.exact import Span
 from stream_recon.engine.folding import fold_base, key_texts
@@ -204,7 +204,7 @@ class Pair:
     def _again(self, number: int) -> Keys:
         """Keys that were left unknown by a side that stopped loading in this window."""
         keys = [k for side, held in self._loading() if self._loaded_in(side, number) for k in held]
-        return np.array([h for h, _ in keys], np.uint64), np.array([k for _, k in keys], np.uint64)
+        return columns(keys)
 
     def _loaded_now(self, number: int) -> None:
         """Keys that waited for a side that stopped loading in this window wait no longer."""
@@ -248,8 +248,7 @@ class Pair:
 
     def _live(self, closer: Closer, judged: Judged, span: Span, marks: Marks) -> Iterator[Event]:
         """Events of these keys, in order of key id."""
-        keys = np.array([*self.open], np.uint64).reshape(-1, 2)
-        equal = (judged.verdict == Verdict.EQUAL) & member(judged.high, judged.low, (keys[:, 0], keys[:, 1]))
+        equal = (judged.verdict == Verdict.EQUAL) & member(judged.high, judged.low, columns(self.open))
         held = np.flatnonzero(equal).tolist()
         places = sorted([*held, *judged.kinds])
         if not places:
@@ -318,7 +317,7 @@ class Pair:
             mine = [key for key in keys if key[0] >> 56 in closer.octets]
             for start in range(0, len(mine), STORE_BATCH_KEYS):
                 part = mine[start : start + STORE_BATCH_KEYS]
-                high, low = np.array([h for h, _ in part], np.uint64), np.array([k for _, k in part], np.uint64)
+                high, low = columns(part)
                 source, target = closer.stand(high, low, span)
                 for i, text in enumerate(key_texts(closer.source, closer.target, self.base, high, low, ends)):
                     step = Step(self.open[part[i]], Status.DISMISSED, text, (source[i], target[i]), (span.start, span.end))

@@ -7,7 +7,6 @@ Times are µs since the epoch. A row's time is the moment at which it is written
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.kafka.loading import children, held
+from tools.programs import free_port
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -509,10 +509,3 @@ class Deployment:
 def _descendants(pid: int) -> list[int]:
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return [*children, *(grandchild for child in children for grandchild in _descendants(child))]
-
-
-def free_port() -> int:
-    with socket.socket() as some:
-        some.bind(("127.0.0.1", 0))
-        port: int = some.getsockname()[1]
-        return port

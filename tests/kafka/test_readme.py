@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka.living import free_port
 from tests.kafka.loading import load, read, recorded, until
 from tools.kafka.broker import Broker
+from tools.programs import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDINGS = ROOT / "tests/fixtures/dual-write"
